@@ -1,0 +1,22 @@
+//! The domain of a layer-4 director, in types: virtual services, real servers, schedulers,
+//! forwarding methods, the desired table and the difference between two tables.
+//!
+//! There is no I/O here, no clock and no file format. Text becomes these types in
+//! `caribe-config`; the data plane is made equal to a [`Table`] by `caribe-dataplane`.
+//! Start reading at [`Table`].
+#![forbid(unsafe_code)]
+
+mod diff;
+mod next_hop;
+mod scheduler;
+mod service;
+mod timeouts;
+
+pub use diff::{Change, diff};
+pub use next_hop::{MacAddress, NextHop};
+pub use scheduler::Scheduler;
+pub use service::{
+    Family, Forwarding, Protocol, Server, ServerKey, Service, ServiceKey, Table, TableError,
+    UnknownWord,
+};
+pub use timeouts::Timeouts;
