@@ -1,1 +1,3 @@
-//! placeholder
+//! The data plane behind one trait.
+mod dataplane;
+pub use dataplane::*;

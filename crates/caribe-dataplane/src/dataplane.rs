@@ -1,0 +1,169 @@
+//! The trait that every data plane fulfils, and the picture of itself that it gives.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use caribe_model::{Forwarding, NextHop, Scheduler, ServerKey, ServiceKey, Table, Timeouts};
+use serde::{Deserialize, Serialize};
+
+/// Something that forwards packets by a [`Table`].
+pub trait Dataplane {
+    /// Makes the live table equal to `desired`, touching only what differs; established
+    /// connections of everything else go on.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a table beyond the capacity of the data plane, with nothing changed, and reports
+    /// what the kernel refused.
+    fn apply(&mut self, desired: &Table) -> Result<Applied, DataplaneError>;
+
+    /// Tells how frames reach a real server's address; `None` when it cannot be reached now.
+    /// A server whose next hop is unknown gets no packets (they are dropped and counted).
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn set_next_hop(
+        &mut self,
+        address: IpAddr,
+        next_hop: Option<NextHop>,
+    ) -> Result<(), DataplaneError>;
+
+    /// Sets the idle timeouts of connections, from their next packet on.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), DataplaneError>;
+
+    /// Removes expired connections and corrects counters. To be called every half second or so;
+    /// a connection is removed at most a second after it expired.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn sweep(&mut self) -> Result<Swept, DataplaneError>;
+
+    /// The live table with its counters, read back from the data plane itself.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn snapshot(&self) -> Result<Snapshot, DataplaneError>;
+}
+
+/// What [`Dataplane::apply`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Steps taken; 0 when the table was already as desired.
+    pub changes: usize,
+}
+
+/// What [`Dataplane::sweep`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    /// Connections that are alive.
+    pub alive: u64,
+    /// Connections that had expired and were removed.
+    pub removed: u64,
+}
+
+/// Why the data plane could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    /// The table needs more room than the data plane was started with.
+    #[error("the table needs {needed} {what}, the data plane was started with room for {room}")]
+    Capacity {
+        /// What ran out, in the plural.
+        what: &'static str,
+        /// How many the table needs.
+        needed: usize,
+        /// How many there is room for.
+        room: usize,
+    },
+    /// The kernel refused an operation.
+    #[error("{action}: {source}")]
+    Kernel {
+        /// What was tried, on what.
+        action: String,
+        /// The kernel's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The live state of the data plane.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Services, ordered by key.
+    pub services: Vec<LiveService>,
+    /// Connections alive, templates included.
+    pub connections: u64,
+    /// Capacity of the connection table (entries of both families).
+    pub capacity: u64,
+    /// Memory of the connection table in bytes.
+    pub memory: u64,
+    /// Packets by verdict name, e.g. `forwarded`, `passed_not_ours`, `dropped_ttl`; every name is
+    /// present. The sum is the number of packets seen.
+    pub verdicts: BTreeMap<String, u64>,
+    /// Interfaces that carry the program, with the XDP mode of each.
+    pub interfaces: Vec<LiveInterface>,
+}
+
+/// An interface with the XDP program attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveInterface {
+    /// Name of the interface.
+    pub name: String,
+    /// Index of the interface.
+    pub index: u32,
+    /// `native` (in the driver) or `generic` (in the stack: slower).
+    pub mode: String,
+}
+
+/// A service as the data plane holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveService {
+    /// Identity.
+    pub key: ServiceKey,
+    /// Scheduler.
+    pub scheduler: Scheduler,
+    /// Servers, newest first, as IPVS lists them.
+    pub servers: Vec<LiveServer>,
+    /// Traffic of the service: of its servers, removed ones included.
+    pub traffic: Traffic,
+}
+
+/// A real server as the data plane holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveServer {
+    /// Identity.
+    pub key: ServerKey,
+    /// Forwarding method.
+    pub forwarding: Forwarding,
+    /// Weight.
+    pub weight: u32,
+    /// Connections in an active state.
+    pub active: u32,
+    /// All other connections.
+    pub inactive: u32,
+    /// Counters since the server was added.
+    pub traffic: Traffic,
+    /// The way there; `None` while it is not resolved.
+    pub next_hop: Option<NextHop>,
+}
+
+/// Monotonic counters. Bytes are IP packet lengths before any encapsulation, as in IPVS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Packets to clients that passed the director.
+    pub packets_out: u64,
+    /// Bytes to clients that passed the director.
+    pub bytes_out: u64,
+}
