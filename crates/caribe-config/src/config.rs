@@ -13,7 +13,8 @@ pub struct Config {
     pub serial_no: i64,
     /// `network`: forwarding method of every server that has none of its own.
     pub network: Forwarding,
-    /// `nat_router` and `nat_nmask`: the floating inside address that NAT servers use as gateway.
+    /// `nat_router` and `nat_nmask`: the floating inside address that NAT servers use as gateway;
+    /// `None` also when nothing in the file is forwarded by NAT.
     pub nat_router: Option<FloatingAddress>,
     /// `interface` (Caribe's own, a list): where the data plane is attached in addition to the
     /// devices that carry a floating address.
@@ -93,7 +94,8 @@ pub struct VirtualService {
     pub name: String,
     /// `active`: inactive services are skipped completely.
     pub active: bool,
-    /// `address` and `vip_nmask`: the VIP.
+    /// `address` and `vip_nmask`: the VIP. Services that share a VIP hold equal values here:
+    /// those of the first active one, as in Piranha.
     pub address: FloatingAddress,
     /// `fwmark`: the service is keyed by this mark instead of protocol, VIP and port.
     pub mark: Option<NonZeroU32>,
@@ -124,16 +126,27 @@ pub struct Persistence {
     pub prefix: u8,
 }
 
+/// How a real server is found good or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MonitorKind {
+    /// By a TCP connection to the server's address and port; the default of TCP services.
+    Tcp,
+    /// Not at all: an active server is always taken as up. The default of UDP services.
+    None,
+}
+
 /// nanny's settings for a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitor {
+    /// `monitor` (Caribe's own).
+    pub kind: MonitorKind,
     /// `timeout`: check interval and limit of each I/O step, at least a second.
     pub timeout: Duration,
     /// `reentry`: how long a server that failed must stay good before it serves again.
     pub reentry: Duration,
     /// `send`, with its escapes expanded.
     pub send: Option<Vec<u8>>,
-    /// `expect`.
+    /// `expect`, with its escapes expanded.
     pub expect: Option<String>,
     /// `use_regex`.
     pub use_regex: bool,
