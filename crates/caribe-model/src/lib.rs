@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod diff;
+mod monotonic;
 mod next_hop;
 mod scheduler;
 mod service;
 mod timeouts;
 
 pub use diff::{Change, diff};
+pub use monotonic::Monotonic;
 pub use next_hop::{MacAddress, NextHop};
 pub use scheduler::Scheduler;
 pub use service::{
