@@ -1,1 +1,27 @@
-//! placeholder
+//! Packets and tables as bytes: headers, rewriting, checksums, hashing, the TCP state machine and
+//! the layout of the maps that the XDP programs share with the director.
+//!
+//! Everything here is pure and `no_std`. The very same code runs inside the kernel (`caribe-ebpf`
+//! is a thin layer of bounds checks and map look-ups over it), in the director, in the tests and
+//! in the fuzzers. It holds no map, reads no clock and makes no decision about services.
+//!
+//! A reader who follows a packet starts at [`ipv4`] and [`transport`]; one who follows a
+//! connection starts at [`key`] and [`table`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+pub mod connection;
+pub mod ethernet;
+pub mod icmp;
+pub mod ipv4;
+pub mod ipv6;
+pub mod key;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod table;
+pub mod tcp_state;
+pub mod transport;
+pub mod tunnel;
+pub mod verdict;

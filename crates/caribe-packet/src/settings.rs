@@ -1,0 +1,49 @@
+//! What the director tells the packet path once, and how time is counted.
+
+/// Time is counted in ticks of 2^20 nanoseconds of the kernel's coarse monotonic clock, about
+/// 1.05 ms: a shift instead of a division, and 32 bits last for 52 days.
+pub const TICK_SHIFT: u32 = 20;
+
+/// Nanoseconds as ticks, wrapping.
+#[inline(always)]
+pub const fn ticks_of_nanoseconds(nanoseconds: u64) -> u32 {
+    (nanoseconds >> TICK_SHIFT) as u32
+}
+
+/// Seconds as ticks, rounded up, so that nothing expires early.
+pub const fn ticks_of_seconds(seconds: u32) -> u32 {
+    (seconds as u64 * 1_000_000_000).div_ceil(1 << TICK_SHIFT) as u32
+}
+
+/// The longest timeout in seconds: half of what wrapping ticks can tell apart, less a margin.
+pub const LONGEST_TIMEOUT: u32 = 2_000_000;
+
+/// Deadlines are stored anew only when they moved by this many ticks (67 ms), so that packets of
+/// a busy connection on two processors do not fight for its cache line.
+pub const DEADLINE_SLACK: u32 = 64;
+
+/// Settings of the packet path: the one element of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Secret seed of the hash of requests.
+    pub seed: [u64; 2],
+    /// Secret seed of the hash of replies.
+    pub reply_seed: [u64; 2],
+    /// Buckets of the IPv4 table.
+    pub buckets4: u32,
+    /// Buckets of the IPv6 table.
+    pub buckets6: u32,
+    /// Idle timeouts in ticks, by number of [`crate::tcp_state::State`].
+    pub timeouts: [u32; 16],
+    /// ICMP errors that one processor may send per [`ICMP_WINDOW`].
+    pub icmp_limit: u32,
+    /// Version of this layout and of the others in this crate: [`LAYOUT`].
+    pub layout: u32,
+}
+
+/// Version of the maps' layouts. Pinned maps of another version are not adopted.
+pub const LAYOUT: u32 = 1;
+
+/// Ticks in a window of the ICMP limit (about a second).
+pub const ICMP_WINDOW: u32 = 1 << 10;

@@ -1,0 +1,104 @@
+//! What became of a packet: every packet gets exactly one verdict, so their sum is the number of
+//! packets that came in.
+
+macro_rules! verdicts {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// What became of a packet.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Verdict {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Verdict {
+            /// Every verdict, in the order of its counters.
+            pub const ALL: &'static [Verdict] = &[$(Verdict::$name,)+];
+
+            /// The name in status and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Verdict::$name => $text,)+
+                }
+            }
+
+            /// What it means, in a line.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Verdict::$name => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+verdicts! {
+    /// A client's packet sent to its server by NAT.
+    ForwardedNat = "forwarded_nat",
+    /// A client's packet sent to its server by direct routing.
+    ForwardedDirect = "forwarded_direct",
+    /// A client's packet sent to its server through a tunnel.
+    ForwardedTunnel = "forwarded_tunnel",
+    /// A NAT server's packet sent to its client.
+    ForwardedReply = "forwarded_reply",
+    /// Not IP: ARP and the like, for the kernel.
+    PassedNotIp = "passed_not_ip",
+    /// Carries a VLAN tag: attach to the VLAN's own interface to balance it.
+    PassedVlan = "passed_vlan",
+    /// ICMP or another protocol that is not balanced, for the kernel.
+    PassedProtocol = "passed_protocol",
+    /// No virtual service and no connection: for the kernel.
+    PassedNotOurs = "passed_not_ours",
+    /// To a service, but neither part of a connection nor the start of one: for the kernel.
+    PassedNoConnection = "passed_no_connection",
+    /// From port 20, which IPVS never schedules (active FTP data): for the kernel.
+    PassedFtpData = "passed_ftp_data",
+    /// A fragment to an address that is no VIP: for the kernel.
+    PassedFragment = "passed_fragment",
+    /// An IPv6 extension header, to an address that is no VIP: for the kernel.
+    PassedExtensionHeader = "passed_extension_header",
+    /// A header that is cut short or contradicts itself.
+    DroppedMalformed = "dropped_malformed",
+    /// A fragment to a VIP.
+    DroppedFragment = "dropped_fragment",
+    /// An IPv6 extension header before the transport header, to a VIP.
+    DroppedExtensionHeader = "dropped_extension_header",
+    /// The service has no server that takes new connections; the client is told by ICMP.
+    AnsweredNoServer = "answered_no_server",
+    /// The TTL ran out here; the sender is told by ICMP.
+    AnsweredTtl = "answered_ttl",
+    /// Too big for the way to the server; the sender is told by ICMP.
+    AnsweredTooBig = "answered_too_big",
+    /// The service has no server that takes new connections, and ICMP is over its limit.
+    DroppedNoServer = "dropped_no_server",
+    /// The TTL ran out here, and ICMP is over its limit.
+    DroppedTtl = "dropped_ttl",
+    /// Too big for the way to the server, and no ICMP may be sent.
+    DroppedTooBig = "dropped_too_big",
+    /// The server's next hop is not known now.
+    DroppedUnreachable = "dropped_unreachable",
+    /// The connection's server was removed.
+    DroppedServerGone = "dropped_server_gone",
+    /// The connection table has no room for a new connection.
+    DroppedTableFull = "dropped_table_full",
+    /// The driver left no room in front of the packet for an outer header.
+    DroppedNoHeadroom = "dropped_no_headroom",
+    /// The maps contradict each other; never seen, counted so that it would be.
+    DroppedInconsistent = "dropped_inconsistent",
+}
+
+/// Room for counters, with some to spare.
+pub const COUNTERS: usize = 32;
+
+const _: () = assert!(Verdict::ALL.len() <= COUNTERS);
+
+/// The counters of one processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counters {
+    /// Packets by verdict.
+    pub verdicts: [u64; COUNTERS],
+    /// The window of the ICMP limit that is being counted.
+    pub icmp_window: u32,
+    /// ICMP errors sent in that window.
+    pub icmp_sent: u32,
+}
