@@ -157,3 +157,133 @@ impl Watch {
         Some(Effect::Tell(address, believed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use caribe_model::MacAddress;
+
+    use super::*;
+    use crate::NoWay;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn hop(mac: u8) -> NextHop {
+        NextHop {
+            interface: 2,
+            source_mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            destination_mac: MacAddress([2, 0, 0, 0, 0, mac]),
+            source_address: ip(1),
+            mtu: 1500,
+        }
+    }
+
+    fn resolved(mac: u8, neighbour: u8) -> Way {
+        Way::Resolved {
+            next_hop: hop(mac),
+            neighbour: ip(neighbour),
+        }
+    }
+
+    fn pending(neighbour: u8) -> Way {
+        Way::Pending {
+            neighbour: ip(neighbour),
+            failed: true,
+        }
+    }
+
+    /// A watch of one resolved address, and the time.
+    fn watching() -> (Watch, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "an origin for simulated time")]
+        let now = Instant::now();
+        let mut watch = Watch::default();
+        let effects = watch.handle(Event::Wanted(BTreeSet::from([ip(9)])), now);
+        assert_eq!(effects, [Effect::Look(ip(9))]);
+        let effects = watch.handle(Event::Seen(ip(9), resolved(9, 9)), now);
+        assert_eq!(effects, [Effect::Tell(ip(9), Some(hop(9)))]);
+        (watch, now)
+    }
+
+    #[test]
+    fn what_is_known_is_told_once() {
+        let (mut watch, now) = watching();
+        assert_eq!(watch.handle(Event::Seen(ip(9), resolved(9, 9)), now), []);
+        let effects = watch.handle(Event::Seen(ip(9), resolved(8, 9)), now);
+        assert_eq!(effects, [Effect::Tell(ip(9), Some(hop(8)))]);
+    }
+
+    #[test]
+    fn a_silent_neighbour_is_kept_for_the_grace_and_then_lost_once() {
+        let (mut watch, start) = watching();
+        for (after, told) in [
+            (0, None),
+            (1, None),
+            (2, None),
+            (3, Some(Effect::Tell(ip(9), None))),
+            (4, None),
+        ] {
+            let now = start + Duration::from_secs(after);
+            let effects = watch.handle(Event::Seen(ip(9), pending(9)), now);
+            assert_eq!(effects.into_iter().next(), told, "after {after} s");
+        }
+    }
+
+    #[test]
+    fn an_answer_within_the_grace_is_as_if_nothing_had_been() {
+        let (mut watch, start) = watching();
+        assert_eq!(watch.handle(Event::Seen(ip(9), pending(9)), start), []);
+        let later = start + Duration::from_secs(2);
+        assert_eq!(watch.handle(Event::Seen(ip(9), resolved(9, 9)), later), []);
+        // The grace starts anew.
+        let later = start + Duration::from_secs(4);
+        assert_eq!(watch.handle(Event::Seen(ip(9), pending(9)), later), []);
+    }
+
+    #[test]
+    fn a_route_that_goes_is_told_at_once() {
+        let (mut watch, now) = watching();
+        let effects = watch.handle(Event::Seen(ip(9), Way::None(NoWay::Local)), now);
+        assert_eq!(effects, [Effect::Tell(ip(9), None)]);
+    }
+
+    #[test]
+    fn changes_are_gathered_and_only_those_of_the_neighbour_count() {
+        let (mut watch, now) = watching();
+        watch.handle(Event::Seen(ip(9), resolved(9, 254)), now);
+        let quiet = now + CONFIRM;
+        for other in [7, 9] {
+            let address = Some(ip(other));
+            watch.handle(Event::Changed(Change::Neighbour { address }), now);
+            assert_eq!(watch.due(), Some(quiet), "{other} is not its neighbour");
+        }
+        let address = Some(ip(254));
+        watch.handle(Event::Changed(Change::Neighbour { address }), now);
+        assert_eq!(watch.due(), Some(now + GATHER));
+        watch.handle(Event::Changed(Change::Route), now + GATHER / 2);
+        assert_eq!(
+            watch.due(),
+            Some(now + GATHER),
+            "a burst does not put it off"
+        );
+        assert_eq!(watch.handle(Event::Due, now + GATHER / 2), []);
+        let effects = watch.handle(Event::Due, now + GATHER);
+        assert_eq!(effects, [Effect::Look(ip(9))]);
+    }
+
+    #[test]
+    fn a_known_way_is_confirmed_and_an_unknown_one_retried() {
+        let (mut watch, now) = watching();
+        assert_eq!(watch.due(), Some(now + CONFIRM));
+        watch.handle(Event::Seen(ip(9), pending(9)), now);
+        assert_eq!(watch.due(), Some(now + RETRY));
+    }
+
+    #[test]
+    fn an_address_that_left_is_not_told_of() {
+        let (mut watch, now) = watching();
+        assert_eq!(watch.handle(Event::Wanted(BTreeSet::new()), now), []);
+        assert_eq!(watch.due(), None);
+        assert_eq!(watch.handle(Event::Seen(ip(9), resolved(8, 9)), now), []);
+    }
+}
