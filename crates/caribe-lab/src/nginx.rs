@@ -1,0 +1,93 @@
+//! Debian's nginx as a real server.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::{Host, LabError, Payload, Process};
+
+/// A web server that answers `/` with the name of its host and serves a large body at `/big`,
+/// over IPv4 and IPv6, on every address of the host. Ends when dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    process: Process,
+}
+
+impl Nginx {
+    /// Starts it on `ports` and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// Says when nginx is not installed, or why it did not start.
+    pub fn start(host: &Host, ports: &[u16], big: Option<&Payload>) -> Result<Nginx, LabError> {
+        let prefix = host.file("nginx");
+        fs::create_dir_all(&prefix)
+            .map_err(LabError::io(format!("create {}", prefix.display())))?;
+        let configuration = host.write_file("nginx.conf", &configuration(host, ports, big))?;
+        let mut process = host
+            .command("nginx")
+            .args(["-p".as_ref(), prefix.as_os_str()])
+            .args(["-c".as_ref(), configuration.as_os_str()])
+            .args(["-e", "stderr"])
+            .spawn()?;
+        for port in ports {
+            if let Err(error) = host.wait_until_serves(*port, Duration::from_secs(5)) {
+                // When it has ended, what it said tells more than our waiting.
+                return match process.ended()? {
+                    Some(status) => Err(LabError::Failed {
+                        command: "nginx".to_owned(),
+                        host: host.name().to_owned(),
+                        status,
+                        said: process.log(),
+                    }),
+                    None => Err(error),
+                };
+            }
+        }
+        Ok(Nginx { process })
+    }
+
+    /// The running program, e.g. to kill it.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// nginx's configuration, with every path of its own: nothing of an installed nginx is touched.
+fn configuration(host: &Host, ports: &[u16], big: Option<&Payload>) -> String {
+    let listen: String = ports
+        .iter()
+        .map(|port| format!("        listen {port} backlog=4096;\n        listen [::]:{port} ipv6only=on backlog=4096;\n"))
+        .collect();
+    let big = big.map_or(String::new(), |payload| {
+        format!(
+            "        location = /big {{ alias {}; }}\n",
+            payload.path().display()
+        )
+    });
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("    {kind}_temp_path {kind};\n"))
+        .collect();
+    format!(
+        "daemon off;
+user root;
+worker_processes 1;
+pid nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 16384; }}
+worker_rlimit_nofile 32768;
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000;
+    reset_timedout_connection on;
+    default_type text/plain;
+    server_tokens off;
+{temporary}    server {{
+{listen}{big}        location = / {{ return 200 \"{name}\\n\"; }}
+    }}
+}}
+",
+        name = host.name()
+    )
+}
