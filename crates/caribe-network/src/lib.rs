@@ -17,6 +17,7 @@ mod error;
 mod interface;
 mod network;
 mod resolve;
+mod routes;
 mod watch;
 mod watcher;
 

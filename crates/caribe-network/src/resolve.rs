@@ -297,11 +297,9 @@ impl Route {
         }
         let (mut interface, mut gateway, mut source, mut mtu) = (None, None, None, None);
         for attribute in &message.attributes {
+            gateway = gateway.or_else(|| self::gateway(attribute));
             match attribute {
                 RouteAttribute::Oif(index) => interface = Some(*index),
-                RouteAttribute::Gateway(address) => gateway = ip(address),
-                RouteAttribute::Via(RouteVia::Inet(address)) => gateway = Some((*address).into()),
-                RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some((*address).into()),
                 RouteAttribute::PrefSource(address) => source = ip(address),
                 RouteAttribute::Metrics(metrics) => {
                     mtu = metrics.iter().find_map(|metric| match metric {
@@ -320,6 +318,16 @@ impl Route {
             source: source.ok_or(NoWay::NoSource)?,
             mtu,
         })
+    }
+}
+
+/// The gateway that an attribute of a route names; it may be of the other family (RFC 5549).
+pub(crate) fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
+        _ => None,
     }
 }
 

@@ -108,6 +108,10 @@ fn a_route_leads_through_its_gateway_with_its_own_mtu() {
         assert_eq!(v4.source_address, ip("192.0.2.1"));
         let v6 = resolved(&network, "2001:db8:1::7").await;
         assert_eq!((v6.destination_mac, v6.mtu), (gateway_mac, 1500));
+        assert_eq!(
+            network.gateways().await.expect("asked"),
+            BTreeSet::from([ip("192.0.2.2"), ip("2001:db8::2")])
+        );
     });
 }
 
