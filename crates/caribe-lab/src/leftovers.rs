@@ -87,10 +87,11 @@ pub(crate) fn remove(id: &str) -> Result<(), LabError> {
     let namespaces = namespaces(id)?;
     let processes = end_processes(&namespaces);
     let bpffs = unmount(&directory.join(BPFFS));
-    let removed = namespaces
-        .iter()
-        .map(|path| namespace::remove(path))
-        .fold(Ok(()), |all, one| all.and(one));
+    // Every one is tried, whatever became of the one before.
+    let mut removed = Ok(());
+    for path in &namespaces {
+        removed = removed.and(namespace::remove(path));
+    }
     processes.and(bpffs).and(removed)?;
     match fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LabError::io(format!(
