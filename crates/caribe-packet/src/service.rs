@@ -49,8 +49,11 @@ pub struct Service {
     pub cursor: u32,
     /// A number of [`Choice`].
     pub choice: u8,
+    /// The director's number of the scheduler: the packet path does not read it, a director that
+    /// adopts running maps does.
+    pub scheduler: u8,
     /// Zero.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }
 
 const _: () = assert!(size_of::<Service>() == 24);

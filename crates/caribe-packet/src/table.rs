@@ -32,7 +32,7 @@ pub struct Place {
     pub secondary: u32,
     /// What marks the flow's slot in the tag word; never 0.
     pub tag: u8,
-    /// What marks the flow in the reply index; never 0.
+    /// What marks the flow in the reply index; its lowest bit is set.
     pub wide_tag: u32,
 }
 
@@ -109,6 +109,13 @@ pub const fn prefer_secondary(primary_word: u64, secondary_word: u64) -> bool {
 #[inline(always)]
 pub const fn reply_entry(wide_tag: u32, slot: u32) -> u64 {
     (wide_tag as u64) << 32 | slot as u64
+}
+
+/// 1 for a word of the reply index that is in use, 0 for a free one: the lowest bit of the tag,
+/// which every tag has. (A branch per word would multiply the paths that the verifier follows.)
+#[inline(always)]
+pub const fn is_used(entry: u64) -> u64 {
+    entry >> 32 & 1
 }
 
 /// The slot that an entry of the reply index points to, if the entry carries this tag.

@@ -1,0 +1,37 @@
+//! Atomic operations on words in maps.
+
+use core::intrinsics::AtomicOrdering::{AcqRel, Acquire, Relaxed};
+use core::intrinsics::{atomic_cxchg, atomic_xadd};
+
+/// Puts `new` where `old` is; true if it was.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { atomic_cxchg::<u64, { AcqRel }, { Acquire }>(word, old, new).1 }
+}
+
+/// Adds and returns what was there before.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn fetch_add(word: *mut u64, addend: u64) -> u64 {
+    // SAFETY: passed on to the caller.
+    unsafe { atomic_xadd::<u64, u64, { Relaxed }>(word, addend) }
+}
+
+/// Reads a word that others may be writing.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn load(word: *const u64) -> u64 {
+    // SAFETY: passed on to the caller.
+    unsafe { word.read_volatile() }
+}

@@ -1,0 +1,229 @@
+//! A new connection: claiming a slot, filling it, and indexing its replies.
+
+use aya_ebpf::programs::XdpContext;
+use caribe_packet::connection::{Connection, INACTIVE, Life, Meta, NO_OUTPUT};
+use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::key::{Endpoints, Key};
+use caribe_packet::server::{Load, MASQUERADE};
+use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
+use caribe_packet::tcp_state::{State, Viewpoint};
+
+use crate::atomic;
+use crate::family::{Family, ReplyBucket};
+use crate::find::{Answer, At, Found, Slot};
+use crate::flow::Moment;
+use crate::forward::Rewrite;
+use crate::frame;
+use crate::parse::Packet;
+use crate::transition::{Event, add_load, after, timeout};
+
+/// What a new connection is.
+pub struct New<'a, const WORDS: usize, A> {
+    /// The flow.
+    pub key: &'a Key<WORDS>,
+    /// Index of its server.
+    pub server: u32,
+    /// Its forwarding method, which it keeps.
+    pub forwarding: u8,
+    /// What NAT puts into its packets.
+    pub rewrite: &'a Rewrite<A>,
+}
+
+/// How often a slot is claimed anew when another processor was faster.
+const TRIES: u32 = 3;
+
+/// Enters a connection into the table; false if there is no room for it.
+#[inline(always)]
+pub fn connection<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    place: &Place,
+    found: &Found<Connection<Key<WORDS>, F::Address>>,
+    new: &New<'_, WORDS, F::Address>,
+    moment: &Moment,
+) -> bool {
+    let claimed = if found.answer == Answer::Expired {
+        take_over(found.at)
+    } else {
+        claim::<F, WORDS>(place)
+    };
+    let Some(At { slot, number }) = claimed else {
+        return false;
+    };
+    // SAFETY: the slot is ours until its life says that it is alive.
+    unsafe { fill::<F, WORDS>(context, slot, new) };
+
+    let replies_come_here = new.forwarding == MASQUERADE;
+    let indexed = !replies_come_here || index_reply::<F, WORDS>(new, number, moment);
+    let meta = if indexed {
+        let viewpoint = if replies_come_here {
+            Viewpoint::Input
+        } else {
+            Viewpoint::InputOnly
+        };
+        let event = Event {
+            protocol: packet.protocol,
+            flags: packet.flags,
+            viewpoint,
+        };
+        let output = if replies_come_here { 0 } else { NO_OUTPUT };
+        let (state, flags) = after(
+            State::None as u8,
+            new.forwarding as u16 | output | INACTIVE,
+            &event,
+        );
+        let deadline = moment.now.wrapping_add(timeout(state, moment));
+        Meta::new(Life::Alive, state, flags, deadline)
+    } else {
+        // Left to the sweeper, already expired.
+        let flags = new.forwarding as u16 | INACTIVE;
+        Meta::new(
+            Life::Alive,
+            State::None as u8,
+            flags,
+            moment.now.wrapping_sub(1),
+        )
+    };
+    add_load(new.server, Load::one(meta.flags() & INACTIVE != 0));
+    let word = Slot::meta_word(slot);
+    // An exchange rather than a store, so that the other fields are written before it.
+    // SAFETY: the slot is ours; nobody else changes a slot that is being filled.
+    unsafe { atomic::compare_and_swap(word, atomic::load(word), meta.0) };
+    indexed
+}
+
+/// Claims the slot of an expired connection of the same flow, in place of the sweeper.
+#[inline(always)]
+fn take_over<const WORDS: usize, A>(
+    at: At<Connection<Key<WORDS>, A>>,
+) -> Option<At<Connection<Key<WORDS>, A>>> {
+    let word = Slot::meta_word(at.slot);
+    // SAFETY: a slot of a map.
+    let old = Meta(unsafe { atomic::load(word) });
+    // SAFETY: a slot of a map.
+    let server = unsafe { (*at.slot).server };
+    if !old.is_alive()
+        // SAFETY: a slot of a map.
+        || !unsafe { atomic::compare_and_swap(word, old.0, old.with_life(Life::Filling).0) }
+    {
+        return None;
+    }
+    add_load(
+        server,
+        Load::one(old.flags() & INACTIVE != 0).wrapping_neg(),
+    );
+    Some(at)
+}
+
+/// Claims a free slot in one of the flow's buckets.
+#[inline(always)]
+fn claim<F: Family<WORDS>, const WORDS: usize>(
+    place: &Place,
+) -> Option<At<Connection<Key<WORDS>, F::Address>>> {
+    let primary = F::tags(place.primary)?;
+    let secondary = F::tags(place.secondary)?;
+    for _ in 0..TRIES {
+        // SAFETY: words of a map.
+        let (first, second) = unsafe { (atomic::load(primary), atomic::load(secondary)) };
+        let (bucket, tags, word) = if prefer_secondary(first, second) {
+            (place.secondary, secondary, second)
+        } else {
+            (place.primary, primary, first)
+        };
+        let free = Ways::with_tag(word, 0);
+        if free.is_empty() {
+            return None;
+        }
+        let (way, _) = free.split();
+        // SAFETY: a word of a map.
+        if unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) } {
+            let number = bucket * WAYS + way;
+            return Some(At {
+                slot: F::slot(number)?,
+                number,
+            });
+        }
+    }
+    None
+}
+
+/// Writes everything but life, state and deadline.
+///
+/// # Safety
+///
+/// The slot is claimed by the caller.
+#[inline(always)]
+unsafe fn fill<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    slot: *mut Connection<Key<WORDS>, F::Address>,
+    new: &New<'_, WORDS, F::Address>,
+) {
+    // SAFETY: passed on to the caller.
+    let slot = unsafe { &mut *slot };
+    slot.meta = Meta::new(Life::Filling, 0, 0, 0).0;
+    slot.key = *new.key;
+    slot.server = new.server;
+    slot.server_address = new.rewrite.address;
+    slot.server_port = new.rewrite.port;
+    slot.client_interface = context.ingress_ifindex() as u32;
+    if let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) {
+        slot.client_mac = ethernet.source;
+        slot.own_mac = ethernet.destination;
+    }
+}
+
+/// Enters a slot into the reply index; false if there is no room for it.
+#[inline(always)]
+fn index_reply<F: Family<WORDS>, const WORDS: usize>(
+    new: &New<'_, WORDS, F::Address>,
+    number: u32,
+    moment: &Moment,
+) -> bool {
+    let request = new.key.endpoints();
+    let key = F::key(
+        F::client(new.key),
+        new.rewrite.address,
+        Endpoints {
+            peer_port: new.rewrite.port,
+            ..request
+        },
+    );
+    let place = Place::new(
+        key.hash(moment.settings.reply_seed),
+        F::buckets(moment.settings),
+    );
+    let entry = reply_entry(place.wide_tag, number);
+    let (Some(primary), Some(secondary)) = (F::replies(place.primary), F::replies(place.secondary))
+    else {
+        return false;
+    };
+    let bucket = if used(secondary) < used(primary) {
+        secondary
+    } else {
+        primary
+    };
+    for way in 0..WAYS as usize {
+        // SAFETY: `way` is inside the bucket.
+        let word = unsafe { bucket.cast::<u64>().add(way) };
+        // SAFETY: a word of a map.
+        let found = unsafe { atomic::load(word) };
+        // The entry may be there already, left over from an earlier life of its slot.
+        // SAFETY: a word of a map.
+        if found == entry || found == 0 && unsafe { atomic::compare_and_swap(word, 0, entry) } {
+            return true;
+        }
+    }
+    false
+}
+
+/// Words of a reply bucket that are in use.
+#[inline(always)]
+fn used(bucket: *mut ReplyBucket) -> u64 {
+    let mut used = 0;
+    for way in 0..WAYS as usize {
+        // SAFETY: `way` is inside the bucket.
+        let word = unsafe { atomic::load(bucket.cast::<u64>().add(way)) };
+        used += is_used(word);
+    }
+    used
+}

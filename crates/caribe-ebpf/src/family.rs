@@ -1,0 +1,149 @@
+//! What differs between IPv4 and IPv6 in the stages that are otherwise the same.
+
+use caribe_packet::connection::{Connection, Connection4, Connection6};
+use caribe_packet::ipv4::Ipv4Header;
+use caribe_packet::ipv6::Ipv6Header;
+use caribe_packet::key::{Endpoints, Key, Key4, Key6};
+use caribe_packet::service::{Service, ServiceKey};
+use caribe_packet::settings::Settings;
+use caribe_packet::table::WAYS;
+
+use crate::maps;
+
+/// A bucket of the reply index.
+pub type ReplyBucket = [u64; WAYS as usize];
+
+/// An address family: its types, and its maps.
+pub trait Family<const WORDS: usize> {
+    /// An address.
+    type Address: Copy + PartialEq;
+    /// The IP header.
+    type Header;
+
+    /// A key of the connection table.
+    fn key(client: Self::Address, peer: Self::Address, endpoints: Endpoints) -> Key<WORDS>;
+    /// The client of a connection.
+    fn client(key: &Key<WORDS>) -> Self::Address;
+    /// The address that the client talks to.
+    fn peer(key: &Key<WORDS>) -> Self::Address;
+    /// The virtual service at an address.
+    fn service(key: &ServiceKey<Self::Address>) -> Option<&'static Service>;
+    /// Buckets of the connection table.
+    fn buckets(settings: &Settings) -> u32;
+    /// The tag word of a bucket.
+    fn tags(bucket: u32) -> Option<*mut u64>;
+    /// A slot.
+    fn slot(slot: u32) -> Option<*mut Connection<Key<WORDS>, Self::Address>>;
+    /// A bucket of the reply index.
+    fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
+    /// The first address of a server's line that is of this family.
+    fn server_address(address: &[u8; 16]) -> Self::Address;
+}
+
+/// IPv4.
+pub struct V4;
+
+impl Family<2> for V4 {
+    type Address = [u8; 4];
+    type Header = Ipv4Header;
+
+    #[inline(always)]
+    fn key(client: [u8; 4], peer: [u8; 4], endpoints: Endpoints) -> Key4 {
+        Key4::new(client, peer, endpoints)
+    }
+
+    #[inline(always)]
+    fn client(key: &Key4) -> [u8; 4] {
+        key.client()
+    }
+
+    #[inline(always)]
+    fn peer(key: &Key4) -> [u8; 4] {
+        key.peer()
+    }
+
+    #[inline(always)]
+    fn service(key: &ServiceKey<[u8; 4]>) -> Option<&'static Service> {
+        // SAFETY: the director replaces values whole; a value lives until the program ends.
+        unsafe { maps::SERVICES4.get(key) }
+    }
+
+    #[inline(always)]
+    fn buckets(settings: &Settings) -> u32 {
+        settings.buckets4
+    }
+
+    #[inline(always)]
+    fn tags(bucket: u32) -> Option<*mut u64> {
+        maps::TAGS4.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn slot(slot: u32) -> Option<*mut Connection4> {
+        maps::CONNECTIONS4.get_ptr_mut(slot)
+    }
+
+    #[inline(always)]
+    fn replies(bucket: u32) -> Option<*mut ReplyBucket> {
+        maps::REPLIES4.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn server_address(address: &[u8; 16]) -> [u8; 4] {
+        [address[0], address[1], address[2], address[3]]
+    }
+}
+
+/// IPv6.
+pub struct V6;
+
+impl Family<5> for V6 {
+    type Address = [u8; 16];
+    type Header = Ipv6Header;
+
+    #[inline(always)]
+    fn key(client: [u8; 16], peer: [u8; 16], endpoints: Endpoints) -> Key6 {
+        Key6::new(client, peer, endpoints)
+    }
+
+    #[inline(always)]
+    fn client(key: &Key6) -> [u8; 16] {
+        key.client()
+    }
+
+    #[inline(always)]
+    fn peer(key: &Key6) -> [u8; 16] {
+        key.peer()
+    }
+
+    #[inline(always)]
+    fn service(key: &ServiceKey<[u8; 16]>) -> Option<&'static Service> {
+        // SAFETY: the director replaces values whole; a value lives until the program ends.
+        unsafe { maps::SERVICES6.get(key) }
+    }
+
+    #[inline(always)]
+    fn buckets(settings: &Settings) -> u32 {
+        settings.buckets6
+    }
+
+    #[inline(always)]
+    fn tags(bucket: u32) -> Option<*mut u64> {
+        maps::TAGS6.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn slot(slot: u32) -> Option<*mut Connection6> {
+        maps::CONNECTIONS6.get_ptr_mut(slot)
+    }
+
+    #[inline(always)]
+    fn replies(bucket: u32) -> Option<*mut ReplyBucket> {
+        maps::REPLIES6.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn server_address(address: &[u8; 16]) -> [u8; 16] {
+        *address
+    }
+}

@@ -1,0 +1,186 @@
+//! The way of a TCP or UDP packet: connection, reply, or new.
+
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::programs::XdpContext;
+use caribe_packet::connection::{Connection, FORWARDING_MASK, NO_OUTPUT};
+use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::key::{Endpoints, Key};
+use caribe_packet::server::{IN_SERVICE, MASQUERADE};
+use caribe_packet::settings::{Settings, ticks_of_nanoseconds};
+use caribe_packet::table::Place;
+use caribe_packet::tcp_state::Viewpoint;
+use caribe_packet::verdict::Verdict;
+
+use crate::family::Family;
+use crate::find::{self, Answer, Slot};
+use crate::forward::{self, Forward, Rewrite};
+use crate::frame;
+use crate::maps::{SERVERS, SETTINGS, TRAFFIC};
+use crate::parse::Packet;
+use crate::schedule;
+use crate::transition::{Event, transition};
+use crate::verdict::{Outcome, drop};
+
+/// A moment of the packet path: the settings, and the coarse time in ticks.
+pub struct Moment {
+    /// What the director told us.
+    pub settings: &'static Settings,
+    /// Now.
+    pub now: u32,
+}
+
+/// Finds out what a packet is part of, and forwards it.
+#[inline(always)]
+pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+) -> Outcome {
+    let Some(settings) = SETTINGS.get(0) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    // SAFETY: a helper that any program may call.
+    let now = ticks_of_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() });
+    let moment = Moment { settings, now };
+
+    let key = F::key(
+        packet.source,
+        packet.destination,
+        Endpoints {
+            client_port: packet.ports.source,
+            peer_port: packet.ports.destination,
+            protocol: packet.protocol,
+        },
+    );
+    let place = Place::new(key.hash(settings.seed), F::buckets(settings));
+    let found = find::request::<F, WORDS>(&key, &place, now);
+    if found.answer == Answer::Alive {
+        return request::<F, WORDS>(context, packet, found.at.slot, &moment);
+    }
+
+    let reply_key = F::key(
+        packet.destination,
+        packet.source,
+        Endpoints {
+            client_port: packet.ports.destination,
+            peer_port: packet.ports.source,
+            protocol: packet.protocol,
+        },
+    );
+    let reply_place = Place::new(reply_key.hash(settings.reply_seed), F::buckets(settings));
+    if let Some(slot) = find::reply::<F, WORDS>(&reply_key, &reply_place, now) {
+        return reply::<F, WORDS>(context, packet, slot, &moment);
+    }
+
+    schedule::schedule::<F, WORDS>(context, packet, &key, &place, &found, &moment)
+}
+
+/// A client's packet of a known connection.
+#[inline(always)]
+pub fn request<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    slot: *mut Connection<Key<WORDS>, F::Address>,
+    moment: &Moment,
+) -> Outcome {
+    // SAFETY: a slot of a map. Its fields change only while it is not alive.
+    let (number, rewrite) = unsafe {
+        let rewrite = Rewrite {
+            address: (*slot).server_address,
+            port: (*slot).server_port,
+        };
+        ((*slot).server, rewrite)
+    };
+    let Some(server) = SERVERS.get(number) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    if server.flags & IN_SERVICE == 0 {
+        return drop(Verdict::DroppedServerGone);
+    }
+    count_in(number, packet.length, 0);
+    // SAFETY: a slot of a map.
+    let flags = unsafe { Slot::meta(slot) }.flags();
+    let viewpoint = if flags & NO_OUTPUT != 0 {
+        Viewpoint::InputOnly
+    } else {
+        Viewpoint::Input
+    };
+    let event = Event {
+        protocol: packet.protocol,
+        flags: packet.flags,
+        viewpoint,
+    };
+    transition(slot, number, &event, moment);
+    let method = (flags & FORWARDING_MASK) as u8;
+    if method == MASQUERADE {
+        remember_client::<F, WORDS>(context, slot);
+    }
+    forward::to_server::<F, WORDS>(context, packet, server, method, &rewrite, moment)
+}
+
+/// A NAT server's packet: it goes back the way by which the client's packets come.
+#[inline(always)]
+fn reply<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    slot: *mut Connection<Key<WORDS>, F::Address>,
+    moment: &Moment,
+) -> Outcome {
+    // SAFETY: a slot of a map. Its fields change only while it is not alive.
+    let number = unsafe { (*slot).server };
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(number) {
+        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+        unsafe {
+            (*traffic).packets_out += 1;
+            (*traffic).bytes_out += packet.length as u64;
+        }
+    }
+    let event = Event {
+        protocol: packet.protocol,
+        flags: packet.flags,
+        viewpoint: Viewpoint::Output,
+    };
+    transition(slot, number, &event, moment);
+    forward::to_client::<F, WORDS>(context, packet, slot, moment)
+}
+
+/// Counts a packet from a client, and the connection that it opened, if it did.
+#[inline(always)]
+pub fn count_in(server: u32, length: u16, connections: u64) {
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(server) {
+        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+        unsafe {
+            (*traffic).connections += connections;
+            (*traffic).packets_in += 1;
+            (*traffic).bytes_in += length as u64;
+        }
+    }
+}
+
+/// Notes from where the client's packets come, should that have changed: a router was replaced.
+#[inline(always)]
+fn remember_client<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    slot: *mut Connection<Key<WORDS>, F::Address>,
+) {
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
+        return;
+    };
+    let interface = context.ingress_ifindex() as u32;
+    // SAFETY: a slot of a map. Two processors may write at once only if the client's packets
+    // come by two ways at once; then either is right.
+    unsafe {
+        let slot = &mut *slot;
+        let (new, old) = (word(ethernet.source), word(slot.client_mac));
+        if new != old || slot.client_interface != interface {
+            slot.client_mac = ethernet.source;
+            slot.own_mac = ethernet.destination;
+            slot.client_interface = interface;
+        }
+    }
+}
+
+#[inline(always)]
+fn word(mac: [u8; 6]) -> u64 {
+    let [a, b, c, d, e, f] = mac;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}

@@ -1,0 +1,295 @@
+//! Last stage: rewriting a packet and sending it on its way.
+
+use aya_ebpf::helpers::bpf_get_prandom_u32;
+use aya_ebpf::programs::XdpContext;
+use caribe_packet::checksum::Difference;
+use caribe_packet::connection::Connection;
+use caribe_packet::ethernet::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, EthernetHeader};
+use caribe_packet::icmp::Problem;
+use caribe_packet::ipv4::Ipv4Header;
+use caribe_packet::ipv6::Ipv6Header;
+use caribe_packet::key::Key;
+use caribe_packet::server::{MASQUERADE, OUTER_IPV6, REACHABLE, Server, TUNNEL};
+use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
+use caribe_packet::tunnel::{Inner, outer4, outer6};
+use caribe_packet::verdict::Verdict;
+
+use crate::family::{Family, V4, V6};
+use crate::flow::Moment;
+use crate::frame;
+use crate::parse::Packet;
+use crate::verdict::{Outcome, drop};
+
+/// What NAT puts in place of the VIP and its port.
+pub struct Rewrite<A> {
+    /// The server's address.
+    pub address: A,
+    /// The server's port, network order.
+    pub port: [u8; 2],
+}
+
+/// The IP header's part in forwarding.
+pub trait Forward<const WORDS: usize>: Family<WORDS> {
+    /// Takes one off the TTL.
+    fn decrement(header: &mut Self::Header);
+    /// The TTL.
+    fn ttl(header: &Self::Header) -> u8;
+    /// Rewrites the source address.
+    fn set_source(header: &mut Self::Header, address: Self::Address) -> Difference;
+    /// Rewrites the destination address.
+    fn set_destination(header: &mut Self::Header, address: Self::Address) -> Difference;
+    /// What an outer header takes from this one.
+    fn inner(header: &Self::Header, length: u16) -> Inner;
+    /// Answers a packet with an ICMP error, if one may be sent.
+    fn answer(
+        context: &XdpContext,
+        packet: &Packet<Self::Address>,
+        problem: Problem,
+        moment: &Moment,
+    ) -> Outcome;
+}
+
+/// Sends a client's packet to its server.
+#[inline(always)]
+pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    server: &Server,
+    method: u8,
+    rewrite: &Rewrite<F::Address>,
+    moment: &Moment,
+) -> Outcome {
+    if server.flags & REACHABLE == 0 {
+        return drop(Verdict::DroppedUnreachable);
+    }
+    let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    if F::ttl(ip) <= 1 {
+        return F::answer(context, packet, Problem::TtlExceeded, moment);
+    }
+    let overhead = match (method, server.flags & OUTER_IPV6 != 0) {
+        (TUNNEL, true) => Ipv6Header::LENGTH,
+        (TUNNEL, false) => Ipv4Header::LENGTH,
+        _ => 0,
+    };
+    let room = server.mtu.saturating_sub(overhead as u16);
+    if packet.length > room {
+        return F::answer(context, packet, Problem::TooBig(room), moment);
+    }
+    F::decrement(ip);
+    let verdict = match method {
+        MASQUERADE => {
+            let difference = F::set_destination(ip, rewrite.address);
+            if !rewrite_port(context, packet, |ports| {
+                ports.set_destination(rewrite.port, difference)
+            }) {
+                return drop(Verdict::DroppedInconsistent);
+            }
+            Verdict::ForwardedNat
+        }
+        TUNNEL => {
+            let inner = F::inner(ip, packet.length);
+            return encapsulate(context, server, &inner);
+        }
+        _ => Verdict::ForwardedDirect,
+    };
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    ethernet.destination = server.destination_mac;
+    ethernet.source = server.source_mac;
+    Outcome {
+        verdict,
+        action: frame::send(context, server.interface),
+    }
+}
+
+/// Sends a NAT server's packet to its client: from the VIP, the way the client's packets came.
+#[inline(always)]
+pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    slot: *mut Connection<Key<WORDS>, F::Address>,
+    moment: &Moment,
+) -> Outcome {
+    let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    if F::ttl(ip) <= 1 {
+        return F::answer(context, packet, Problem::TtlExceeded, moment);
+    }
+    // SAFETY: a slot of a map.
+    let slot = unsafe { &*slot };
+    F::decrement(ip);
+    let difference = F::set_source(ip, F::peer(&slot.key));
+    let port = slot.key.endpoints().peer_port;
+    if !rewrite_port(context, packet, |ports| ports.set_source(port, difference)) {
+        return drop(Verdict::DroppedInconsistent);
+    }
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    ethernet.destination = slot.client_mac;
+    ethernet.source = slot.own_mac;
+    let action = frame::send(context, slot.client_interface);
+    Outcome {
+        verdict: Verdict::ForwardedReply,
+        action,
+    }
+}
+
+/// Rewrites a port and brings the transport checksum up to date.
+#[inline(always)]
+fn rewrite_port<A>(
+    context: &XdpContext,
+    packet: &Packet<A>,
+    rewrite: impl FnOnce(&mut Ports) -> Difference,
+) -> bool {
+    if packet.protocol == TCP {
+        let Some(tcp) = frame::at::<TcpHeader>(context, packet.transport) else {
+            return false;
+        };
+        let difference = rewrite(&mut tcp.ports);
+        tcp.patch_checksum(difference);
+    } else {
+        let Some(udp) = frame::at::<UdpHeader>(context, packet.transport) else {
+            return false;
+        };
+        let difference = rewrite(&mut udp.ports);
+        udp.patch_checksum(difference);
+    }
+    true
+}
+
+/// Puts an outer header in front of a packet and sends it to its server.
+#[inline(always)]
+fn encapsulate(context: &XdpContext, server: &Server, inner: &Inner) -> Outcome {
+    let over_ipv6 = server.flags & OUTER_IPV6 != 0;
+    let room = if over_ipv6 {
+        Ipv6Header::LENGTH
+    } else {
+        Ipv4Header::LENGTH
+    };
+    if !frame::grow_head(context, room as i32) {
+        return drop(Verdict::DroppedNoHeadroom);
+    }
+    let ether_type = if over_ipv6 {
+        let Some(outer) = frame::at::<Ipv6Header>(context, EthernetHeader::LENGTH) else {
+            return drop(Verdict::DroppedInconsistent);
+        };
+        *outer = outer6(inner, server.tunnel_source, server.address);
+        ETHER_TYPE_IPV6
+    } else {
+        let Some(outer) = frame::at::<Ipv4Header>(context, EthernetHeader::LENGTH) else {
+            return drop(Verdict::DroppedInconsistent);
+        };
+        // SAFETY: a helper that any program may call.
+        let id = if inner.do_not_fragment {
+            0
+        } else {
+            unsafe { bpf_get_prandom_u32() as u16 }
+        };
+        let source = V4::server_address(&server.tunnel_source);
+        *outer = outer4(inner, source, V4::server_address(&server.address), id);
+        ETHER_TYPE_IPV4
+    };
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    *ethernet = EthernetHeader {
+        destination: server.destination_mac,
+        source: server.source_mac,
+        ether_type,
+    };
+    Outcome {
+        verdict: Verdict::ForwardedTunnel,
+        action: frame::send(context, server.interface),
+    }
+}
+
+impl Forward<2> for V4 {
+    #[inline(always)]
+    fn decrement(header: &mut Ipv4Header) {
+        header.decrement_ttl();
+    }
+
+    #[inline(always)]
+    fn ttl(header: &Ipv4Header) -> u8 {
+        header.ttl
+    }
+
+    #[inline(always)]
+    fn set_source(header: &mut Ipv4Header, address: [u8; 4]) -> Difference {
+        header.set_source(address)
+    }
+
+    #[inline(always)]
+    fn set_destination(header: &mut Ipv4Header, address: [u8; 4]) -> Difference {
+        header.set_destination(address)
+    }
+
+    #[inline(always)]
+    fn inner(header: &Ipv4Header, length: u16) -> Inner {
+        Inner {
+            length,
+            service: header.service,
+            ttl: header.ttl,
+            do_not_fragment: header.do_not_fragment(),
+            is_ipv6: false,
+        }
+    }
+
+    #[inline(always)]
+    fn answer(
+        context: &XdpContext,
+        packet: &Packet<[u8; 4]>,
+        problem: Problem,
+        moment: &Moment,
+    ) -> Outcome {
+        crate::answer::answer4(context, packet, problem, moment)
+    }
+}
+
+impl Forward<5> for V6 {
+    #[inline(always)]
+    fn decrement(header: &mut Ipv6Header) {
+        header.decrement_hop_limit();
+    }
+
+    #[inline(always)]
+    fn ttl(header: &Ipv6Header) -> u8 {
+        header.hop_limit
+    }
+
+    #[inline(always)]
+    fn set_source(header: &mut Ipv6Header, address: [u8; 16]) -> Difference {
+        header.set_source(address)
+    }
+
+    #[inline(always)]
+    fn set_destination(header: &mut Ipv6Header, address: [u8; 16]) -> Difference {
+        header.set_destination(address)
+    }
+
+    #[inline(always)]
+    fn inner(header: &Ipv6Header, length: u16) -> Inner {
+        Inner {
+            length,
+            service: header.traffic_class(),
+            ttl: header.hop_limit,
+            do_not_fragment: false,
+            is_ipv6: true,
+        }
+    }
+
+    #[inline(always)]
+    fn answer(
+        context: &XdpContext,
+        packet: &Packet<[u8; 16]>,
+        problem: Problem,
+        moment: &Moment,
+    ) -> Outcome {
+        crate::answer::answer6(context, packet, problem, moment)
+    }
+}

@@ -1,0 +1,58 @@
+//! The XDP programs: [`director`] balances, [`decapsulate`] unwraps tunnels on a real server.
+//!
+//! This crate is thin on purpose. What packets and tables look like, and every computation on
+//! them, is in `caribe-packet`, where it is tested; here are the bounds checks that the verifier
+//! asks for, the map look-ups and the order of the stages:
+//!
+//! `parse -> connection? -> service? -> scheduler -> new connection -> forward -> verdict`
+//!
+//! One file per stage. A reader who follows a packet goes `parse`, `flow`, `find`, `schedule`,
+//! `forward`, `verdict`. Differences between IPv4 and IPv6 are in `family`.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "the BPF target has atomics only as intrinsics"
+)]
+
+mod answer;
+mod atomic;
+mod create;
+mod decapsulate;
+mod family;
+mod find;
+mod flow;
+mod forward;
+mod frame;
+mod maps;
+mod parse;
+mod schedule;
+mod transition;
+mod verdict;
+
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+
+/// Balances: the program on a director's interfaces.
+#[xdp]
+pub fn director(context: XdpContext) -> u32 {
+    verdict::count(parse::parse(&context))
+}
+
+/// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.
+#[xdp]
+pub fn decapsulate(context: XdpContext) -> u32 {
+    decapsulate::decapsulate(&context)
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing here can panic: the verifier would have to accept this loop otherwise.
+    loop {}
+}
+
+/// The licence that the kernel's helpers ask for.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,89 @@
+//! The maps. Their sizes here are placeholders: the director sets them when it loads the object.
+
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+use caribe_packet::connection::{Connection4, Connection6};
+use caribe_packet::server::{Server, Traffic};
+use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
+use caribe_packet::settings::Settings;
+use caribe_packet::table::WAYS;
+use caribe_packet::verdict::Counters;
+
+/// BPF_F_MMAPABLE: the director maps these arrays and reads and writes them in place.
+const MAPPED: usize = 1024;
+
+/// One element.
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1, MAPPED> = Array::new();
+
+/// IPv4 virtual services.
+#[btf_map]
+pub static SERVICES4: HashMap<ServiceKey4, Service, 1024> = HashMap::new();
+
+/// IPv6 virtual services.
+#[btf_map]
+pub static SERVICES6: HashMap<ServiceKey6, Service, 1024> = HashMap::new();
+
+/// Addresses of virtual services, IPv4 as IPv4-mapped IPv6.
+#[btf_map]
+pub static VIPS: HashMap<[u8; 16], u32, 1024> = HashMap::new();
+
+/// Runs of slots, from which a service chooses.
+#[btf_map]
+pub static SLOTS: Array<Slot, 1024, MAPPED> = Array::new();
+
+/// Picks that a rotation has made.
+#[btf_map]
+pub static CURSORS: Array<u64, 1024, MAPPED> = Array::new();
+
+/// Real servers.
+#[btf_map]
+pub static SERVERS: Array<Server, 1024, MAPPED> = Array::new();
+
+/// Connections by server: [`caribe_packet::server::Load`].
+#[btf_map]
+pub static LOADS: Array<u64, 1024, MAPPED> = Array::new();
+
+/// Traffic by server.
+#[btf_map]
+pub static TRAFFIC: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+/// Verdicts.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+
+/// The director's own notes by server; no program reads them.
+#[btf_map]
+pub static ROSTER: Array<u64, 1024, MAPPED> = Array::new();
+
+/// Tags of the IPv4 connection table, a word per bucket.
+#[btf_map]
+pub static TAGS4: Array<u64, 1024, MAPPED> = Array::new();
+
+/// Slots of the IPv4 connection table.
+#[btf_map]
+pub static CONNECTIONS4: Array<Connection4, 8192, MAPPED> = Array::new();
+
+/// Reply index of the IPv4 connection table.
+#[btf_map]
+pub static REPLIES4: Array<[u64; WAYS as usize], 1024, MAPPED> = Array::new();
+
+/// Tags of the IPv6 connection table, a word per bucket.
+#[btf_map]
+pub static TAGS6: Array<u64, 1024, MAPPED> = Array::new();
+
+/// Slots of the IPv6 connection table.
+#[btf_map]
+pub static CONNECTIONS6: Array<Connection6, 8192, MAPPED> = Array::new();
+
+/// Reply index of the IPv6 connection table.
+#[btf_map]
+pub static REPLIES6: Array<[u64; WAYS as usize], 1024, MAPPED> = Array::new();
+
+/// VIPs whose packets [`crate::decapsulate`] unwraps, IPv4 as IPv4-mapped IPv6.
+#[btf_map]
+pub static DECAPSULATE_VIPS: HashMap<[u8; 16], u32, 256> = HashMap::new();
+
+/// Packets unwrapped, passed untouched, and refused because the inner packet is for no VIP.
+#[btf_map]
+pub static DECAPSULATE_COUNTS: PerCpuArray<u64, 3> = PerCpuArray::new();

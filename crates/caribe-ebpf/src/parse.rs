@@ -1,0 +1,169 @@
+//! First stage: which flow does a frame belong to?
+
+use aya_ebpf::programs::XdpContext;
+use caribe_packet::ethernet::{
+    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, ETHER_TYPE_SERVICE_VLAN, ETHER_TYPE_VLAN, EthernetHeader,
+};
+use caribe_packet::ipv4::Ipv4Header;
+use caribe_packet::ipv6::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, Ipv6Header, ROUTING};
+use caribe_packet::transport::{Ports, TCP, TcpHeader, UDP, UdpHeader};
+use caribe_packet::verdict::Verdict;
+
+use crate::family::{V4, V6};
+use crate::flow;
+use crate::frame;
+use crate::maps::VIPS;
+use crate::verdict::{Outcome, drop, pass};
+
+/// A packet of TCP or UDP, addresses of type `A`.
+pub struct Packet<A> {
+    /// Source address.
+    pub source: A,
+    /// Destination address.
+    pub destination: A,
+    /// Both ports.
+    pub ports: Ports,
+    /// IP protocol: TCP or UDP.
+    pub protocol: u8,
+    /// TCP flags; 0 for UDP.
+    pub flags: u8,
+    /// Length of the IP packet in bytes.
+    pub length: u16,
+    /// Offset of the transport header in the frame.
+    pub transport: usize,
+}
+
+/// Follows a frame to its verdict.
+#[inline(always)]
+pub fn parse(context: &XdpContext) -> Outcome {
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
+        return drop(Verdict::DroppedMalformed);
+    };
+    match ethernet.ether_type {
+        ETHER_TYPE_IPV4 => parse4(context),
+        ETHER_TYPE_IPV6 => parse6(context),
+        ETHER_TYPE_VLAN | ETHER_TYPE_SERVICE_VLAN => pass(Verdict::PassedVlan),
+        _ => pass(Verdict::PassedNotIp),
+    }
+}
+
+#[inline(always)]
+fn parse4(context: &XdpContext) -> Outcome {
+    let Some(ip) = frame::at::<Ipv4Header>(context, EthernetHeader::LENGTH) else {
+        return drop(Verdict::DroppedMalformed);
+    };
+    let header_length = ip.header_length();
+    let length = ip.total_length();
+    if !ip.is_well_formed()
+        || (length as usize) < header_length
+        || frame::length(context) < EthernetHeader::LENGTH + length as usize
+    {
+        return drop(Verdict::DroppedMalformed);
+    }
+    if ip.protocol != TCP && ip.protocol != UDP {
+        return pass(Verdict::PassedProtocol);
+    }
+    if ip.is_fragment() {
+        let [a, b, c, d] = ip.destination;
+        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
+        return only_for_strangers(&mapped, Verdict::PassedFragment, Verdict::DroppedFragment);
+    }
+    let transport = EthernetHeader::LENGTH + header_length;
+    let payload = length as usize - header_length;
+    match transport_header(context, ip.protocol, transport, payload) {
+        Some((ports, flags)) => flow::follow::<V4, 2>(
+            context,
+            &Packet {
+                source: ip.source,
+                destination: ip.destination,
+                ports,
+                protocol: ip.protocol,
+                flags,
+                length,
+                transport,
+            },
+        ),
+        None => drop(Verdict::DroppedMalformed),
+    }
+}
+
+#[inline(always)]
+fn parse6(context: &XdpContext) -> Outcome {
+    let Some(ip) = frame::at::<Ipv6Header>(context, EthernetHeader::LENGTH) else {
+        return drop(Verdict::DroppedMalformed);
+    };
+    let payload = ip.payload_length();
+    let transport = EthernetHeader::LENGTH + Ipv6Header::LENGTH;
+    if !ip.is_well_formed() || frame::length(context) < transport + payload as usize {
+        return drop(Verdict::DroppedMalformed);
+    }
+    match ip.next_header {
+        TCP | UDP => {}
+        FRAGMENT => {
+            return only_for_strangers(
+                &ip.destination,
+                Verdict::PassedFragment,
+                Verdict::DroppedFragment,
+            );
+        }
+        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
+            return only_for_strangers(
+                &ip.destination,
+                Verdict::PassedExtensionHeader,
+                Verdict::DroppedExtensionHeader,
+            );
+        }
+        _ => return pass(Verdict::PassedProtocol),
+    }
+    match transport_header(context, ip.next_header, transport, payload as usize) {
+        Some((ports, flags)) => flow::follow::<V6, 5>(
+            context,
+            &Packet {
+                source: ip.source,
+                destination: ip.destination,
+                ports,
+                protocol: ip.next_header,
+                flags,
+                length: (Ipv6Header::LENGTH as u16).wrapping_add(payload),
+                transport,
+            },
+        ),
+        None => drop(Verdict::DroppedMalformed),
+    }
+}
+
+/// Ports and TCP flags, if a whole transport header is there.
+#[inline(always)]
+fn transport_header(
+    context: &XdpContext,
+    protocol: u8,
+    offset: usize,
+    payload: usize,
+) -> Option<(Ports, u8)> {
+    if protocol == TCP {
+        let tcp = frame::at::<TcpHeader>(context, offset)?;
+        let length = (tcp.data_offset >> 4) as usize * 4;
+        if length < TcpHeader::LENGTH || payload < length {
+            return None;
+        }
+        Some((tcp.ports, tcp.flags))
+    } else {
+        let udp = frame::at::<UdpHeader>(context, offset)?;
+        let length = u16::from_be_bytes(udp.length) as usize;
+        if length < UdpHeader::LENGTH || payload < length {
+            return None;
+        }
+        Some((udp.ports, 0))
+    }
+}
+
+/// Drops what cannot be balanced if it is addressed to a VIP, and passes it otherwise.
+#[inline(always)]
+fn only_for_strangers(destination: &[u8; 16], passed: Verdict, dropped: Verdict) -> Outcome {
+    // SAFETY: the value is not read.
+    if unsafe { VIPS.get(destination) }.is_some() {
+        drop(dropped)
+    } else {
+        pass(passed)
+    }
+}

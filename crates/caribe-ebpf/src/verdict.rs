@@ -1,0 +1,67 @@
+//! Counting what became of a packet.
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use caribe_packet::settings::{ICMP_WINDOW, Settings};
+use caribe_packet::verdict::{COUNTERS as COUNTER_COUNT, Verdict};
+
+use crate::maps::COUNTERS;
+
+/// A packet's verdict, and the action that carries it out.
+#[derive(Clone, Copy)]
+pub struct Outcome {
+    /// What to count.
+    pub verdict: Verdict,
+    /// What to tell the driver.
+    pub action: u32,
+}
+
+/// Leaves the packet to the kernel.
+#[inline(always)]
+pub fn pass(verdict: Verdict) -> Outcome {
+    Outcome {
+        verdict,
+        action: XDP_PASS,
+    }
+}
+
+/// Drops the packet.
+#[inline(always)]
+pub fn drop(verdict: Verdict) -> Outcome {
+    Outcome {
+        verdict,
+        action: XDP_DROP,
+    }
+}
+
+/// Counts the verdict; returns the action.
+#[inline(always)]
+pub fn count(outcome: Outcome) -> u32 {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        let index = outcome.verdict as usize;
+        if index < COUNTER_COUNT {
+            // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+            unsafe { (*counters).verdicts[index] += 1 };
+        }
+    }
+    outcome.action
+}
+
+/// True if this processor may send one more ICMP error now; counts it.
+#[inline(always)]
+pub fn may_send_icmp(settings: &Settings, now: u32) -> bool {
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+    let counters = unsafe { &mut *counters };
+    let window = now / ICMP_WINDOW;
+    if counters.icmp_window != window {
+        counters.icmp_window = window;
+        counters.icmp_sent = 0;
+    }
+    if counters.icmp_sent >= settings.icmp_limit {
+        return false;
+    }
+    counters.icmp_sent += 1;
+    true
+}
