@@ -1,0 +1,152 @@
+//! What a `virtual` block and its `server` blocks amount to.
+
+use std::num::NonZeroU32;
+
+use caribe_model::{Forwarding, Protocol};
+
+use crate::config::{Monitor, MonitorKind, Persistence, RealServer, VirtualService};
+use crate::keys::Place;
+use crate::settings::Section;
+
+use super::{Interpreter, Origin, forwarding, full_prefix, positive_seconds, seconds};
+
+impl Interpreter<'_, '_> {
+    /// `None` when a part without which there is no service was refused or is missing.
+    pub(super) fn service<'s, 't>(
+        &mut self,
+        section: &'s Section<'t>,
+        network: Forwarding,
+    ) -> Option<(VirtualService, Origin<'s, 't>)> {
+        self.address_is_there(section);
+        let protocol = match section.word("protocol") {
+            Some("udp") => Protocol::Udp,
+            _ => Protocol::Tcp,
+        };
+        let address = self.floating(section, "address", "vip_nmask");
+        let port = section
+            .port("port")
+            .and_then(|port| self.port(section, "port", port, protocol));
+        let persistence = self.persistence(section);
+        let method = forwarding(section, "forward").unwrap_or(network);
+        let mut servers = Vec::new();
+        let mut sections = Vec::new();
+        for child in &section.children {
+            if child.place == Place::Server
+                && let Some(server) = self.server(child, method, port, protocol)
+            {
+                servers.push(server);
+                sections.push(child);
+            }
+        }
+        let service = VirtualService {
+            name: section.name().to_owned(),
+            active: section.boolean("active"),
+            address: address?,
+            mark: u32::try_from(section.integer("fwmark"))
+                .ok() // its range fits
+                .and_then(NonZeroU32::new),
+            port: port?,
+            protocol,
+            scheduler: section.scheduler("scheduler"),
+            sorry_server: section
+                .address("sorry_server")
+                .filter(|address| !address.is_unspecified()),
+            persistence,
+            monitor: monitor(section, protocol),
+            quiesce: section.boolean("quiesce_server"),
+            servers,
+        };
+        let origin = Origin {
+            section,
+            servers: sections,
+        };
+        Some((service, origin))
+    }
+
+    fn address_is_there(&mut self, section: &Section<'_>) {
+        if section.get("address").is_none() && section.knows(&["address"]) {
+            self.report
+                .error(
+                    section.span("address"),
+                    "missing-address",
+                    format!("virtual service `{}` has no `address`", section.name()),
+                )
+                .hint("add the VIP and its interface, e.g. `address = 192.0.2.80 eth0:1`");
+        }
+    }
+
+    fn persistence(&mut self, section: &Section<'_>) -> Option<Persistence> {
+        let address = section.floating("address")?.address;
+        let prefix = self.prefix(section, "pmask", address)?;
+        let Some(timeout) = positive_seconds(section, "persistent") else {
+            if prefix.is_some_and(|prefix| prefix < full_prefix(address))
+                && section.knows(&["persistent"])
+            {
+                self.report
+                    .warning(
+                        section.span("pmask"),
+                        "pmask-alone",
+                        "`pmask` has no effect without `persistent`",
+                    )
+                    .hint("add `persistent`, or remove `pmask`");
+            }
+            return None;
+        };
+        Some(Persistence {
+            timeout,
+            prefix: prefix.unwrap_or(full_prefix(address)),
+        })
+    }
+
+    /// `None` when its port was refused.
+    fn server(
+        &mut self,
+        section: &Section<'_>,
+        method: Forwarding,
+        service_port: Option<u16>,
+        protocol: Protocol,
+    ) -> Option<RealServer> {
+        let port = match section.port("port") {
+            Some(port) => self.port(section, "port", port, protocol),
+            None => service_port,
+        };
+        Some(RealServer {
+            name: section.name().to_owned(),
+            active: section.boolean("active"),
+            address: section.address("address")?, // it has a default
+            port: port?,
+            weight: u32::try_from(section.integer("weight")).ok()?, // its range fits
+            forwarding: forwarding(section, "forward").unwrap_or(method),
+        })
+    }
+}
+
+fn monitor(section: &Section<'_>, protocol: Protocol) -> Monitor {
+    let kind = match (section.word("monitor"), protocol) {
+        (Some("none"), _) | (None, Protocol::Udp) => MonitorKind::None,
+        _ => MonitorKind::Tcp,
+    };
+    let text = |key: &str| section.text(key).filter(|text| !text.is_empty());
+    let bytes = |key: &str| {
+        section
+            .expanded(key)
+            .filter(|bytes| !bytes.is_empty())
+            .map(<[u8]>::to_vec)
+    };
+    let send_program = text("send_program");
+    let expect = match &send_program {
+        Some(_) => bytes("expect_program").or_else(|| bytes("expect")),
+        None => bytes("expect"),
+    };
+    Monitor {
+        kind,
+        timeout: seconds(section, "timeout"),
+        reentry: seconds(section, "reentry"),
+        send: bytes("send"),
+        // Its reader has refused what is not UTF-8.
+        expect: expect.and_then(|bytes| String::from_utf8(bytes).ok()),
+        use_regex: section.boolean("use_regex"),
+        send_program,
+        load_monitor: text("load_monitor").filter(|text| text != "none"),
+    }
+}

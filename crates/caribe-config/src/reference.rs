@@ -1,0 +1,113 @@
+//! The manual's page of all keys, made from the key table.
+
+use std::fmt::Write;
+
+use crate::keys::{Effect, Fallback, KEYS, Key, Kind, Origin, Place};
+use crate::settings::expectation;
+
+const HEAD: &str = "\
+# lvs.cf: every key
+
+<!-- Made from the key table of crates/caribe-config/src/keys/table.rs; to make it anew:
+     CARIBE_REFRESH=1 cargo test -p caribe-config --test reference -->
+
+A file has statements, `key = value`, one on a line, and blocks:
+
+```
+serial_no = 1                       # a comment
+network = direct
+virtual shop {
+    active = 1
+    address = 192.0.2.80 eth0:1     # the VIP, and what carries it
+    port = 80
+    server web1 {
+        active = 1
+        address = 192.0.2.101
+        weight = 2
+    }
+}
+```
+
+* A text with blanks stands in double or single quotes; inside them `\\\"` is a quotation mark. In
+  `send`, `expect` and `expect_program` also `\\n`, `\\r`, `\\t` and `\\\\` are replaced; any other
+  backslash stays.
+* Numbers are written as in C: `10`, `0x1f`, and octal with a leading 0 (with a warning).
+* Addresses are IPv4 or IPv6. A host name is looked up once, when the file is read; an IPv4 address
+  of it is preferred.
+* A key that is set twice counts the second time, with a warning. Keys may come in any order.
+* An unknown key is an error. All errors are reported at once; a file with an error changes nothing.
+* What is not active is checked for its own values only, not against the rest of the file.
+* `caribe check --strict` also refuses what Piranha 0.8.6 refused: blanks missing round `=`, comments
+  behind a statement, CR LF, Caribe's own keys and values, and so on.
+
+A key marked *Caribe* is not Piranha's. *Not yet* means that the key is read and kept, and that
+nothing in this release acts on it: it is named in a warning unless its value asks for nothing.
+
+";
+
+/// The reference of all keys, in Markdown; docs/lvs.cf.md is this text.
+pub fn reference() -> String {
+    let mut text = HEAD.to_owned();
+    for place in Place::ALL {
+        text.push_str(match place {
+            Place::Global => "## Outside all blocks\n\n",
+            Place::Virtual => "## In a `virtual` block\n\n",
+            Place::Server => "## In a `server` block, inside a `virtual` block\n\n",
+            Place::Failover => {
+                "## In a `failover` block\n\nBlocks of Piranha's fos mode are read and ignored, \
+                 with a warning. Piranha's keys of a `virtual` block may stand in them, and:\n\n"
+            }
+        });
+        text.push_str("| key | value | default | meaning | |\n|---|---|---|---|---|\n");
+        for key in KEYS.iter().filter(|key| key.place == place) {
+            row(&mut text, key);
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn row(text: &mut String, key: &Key) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "| `{}` | {} | {} | {} | {} |",
+        key.name,
+        values(key),
+        default(key),
+        key.meaning,
+        status(key)
+    );
+}
+
+fn values(key: &Key) -> String {
+    let values = expectation(key);
+    match key.kind {
+        Kind::Port {
+            piranha_takes_names: false,
+            ..
+        } => format!("{values} (*Caribe*)"),
+        _ => values,
+    }
+}
+
+fn default(key: &Key) -> String {
+    match key.default {
+        Fallback::Value(value) => format!("`{value}`"),
+        Fallback::Derived(words) => words.to_owned(),
+        Fallback::Unset => "unset".to_owned(),
+        Fallback::Required => "required".to_owned(),
+    }
+}
+
+fn status(key: &Key) -> String {
+    match (key.origin, key.effect) {
+        (Origin::Misnomer { instead }, _) => format!("*misnomer*: {instead}"),
+        (Origin::Caribe, _) => "*Caribe*".to_owned(),
+        (_, Effect::NotYet(crate::keys::Topic::Obsolete)) => "*no effect*".to_owned(),
+        (_, Effect::NotYet(_)) => "*not yet*".to_owned(),
+        _ => String::new(),
+    }
+}

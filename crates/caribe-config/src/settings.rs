@@ -1,0 +1,319 @@
+//! Tree to typed settings: every statement is looked up in the key table and its values are read
+//! by the key's [`Kind`](crate::keys::Kind). What the settings amount to is found by
+//! [`crate::meaning`].
+
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use caribe_model::Scheduler;
+
+use crate::diagnostic::{Report, shown};
+use crate::keys::{self, Key, Origin, Place};
+use crate::literal::Mask;
+use crate::resemblance::closest;
+use crate::resolver::Resolver;
+use crate::source::Span;
+use crate::tree::{Block, Body, Document, Entry};
+pub(crate) use read::expectation;
+
+use crate::value::{FloatingValue, PortValue, Value, constant};
+
+/// The settings of the file, or of one block.
+pub(crate) struct Section<'t> {
+    pub(crate) place: Place,
+    /// `None` for the global part.
+    pub(crate) block: Option<&'t Block>,
+    assigned: BTreeMap<&'static str, Assigned>,
+    /// Keys with a value that was refused: whatever depends on them cannot be judged.
+    refused: BTreeSet<&'static str>,
+    /// The blocks inside, in the order of the file.
+    pub(crate) children: Vec<Section<'t>>,
+}
+
+/// A key with the value that counts.
+pub(crate) struct Assigned {
+    pub(crate) key: &'static Key,
+    pub(crate) value: Value,
+    pub(crate) key_span: Span,
+    /// All values.
+    pub(crate) span: Span,
+}
+
+/// Names that daemons of Piranha never knew although old texts have them.
+const NEVER_KEYS: [&str; 3] = ["mode", "heartbeat_dev", "log_file"];
+
+/// Reads all statements of a file.
+pub(crate) fn settings<'t>(
+    document: &'t Document,
+    resolver: &dyn Resolver,
+    report: &mut Report<'_>,
+) -> Section<'t> {
+    Reader {
+        resolver,
+        report,
+        hosts: HashMap::new(),
+    }
+    .section(Place::Global, None, document.body())
+}
+
+struct Reader<'r, 's> {
+    resolver: &'r dyn Resolver,
+    report: &'r mut Report<'s>,
+    /// Answers of the resolver, so that a name is asked for once in a file.
+    hosts: HashMap<String, Result<IpAddr, String>>,
+}
+
+impl Reader<'_, '_> {
+    fn section<'t>(
+        &mut self,
+        place: Place,
+        block: Option<&'t Block>,
+        body: &'t Body,
+    ) -> Section<'t> {
+        let mut section = Section {
+            place,
+            block,
+            assigned: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            children: Vec::new(),
+        };
+        for entry in body.entries() {
+            self.entry(&mut section, entry);
+        }
+        for word in body.faulty() {
+            section.refuse(word);
+        }
+        for block in body.blocks() {
+            let child = self.section(block.kind().into(), Some(block), block.body());
+            section.children.push(child);
+        }
+        section
+    }
+
+    fn entry(&mut self, section: &mut Section<'_>, entry: &Entry) {
+        let Some(key) = keys::find(section.place, entry.key()) else {
+            section.refuse(entry.key());
+            return self.unknown_key(section.place, entry);
+        };
+        let key = self.origin(key, section.place, entry);
+        let Some((value, span)) = self.read(key, entry) else {
+            section.refused.insert(key.name);
+            return;
+        };
+        let key_span = entry.key_span();
+        if let Some(before) = section.assigned.get(key.name) {
+            let line = self.report.line(before.key_span);
+            self.report
+                .warning(
+                    key_span,
+                    "repeated-key",
+                    format!(
+                        "`{}` is set on line {line} already: this one counts",
+                        key.name
+                    ),
+                )
+                .hint("remove one of the two");
+        }
+        let assigned = Assigned {
+            key,
+            value,
+            key_span,
+            span,
+        };
+        section.assigned.insert(key.name, assigned);
+    }
+
+    /// Tells of keys that are not Piranha's; gives the key that the statement is read as.
+    fn origin(&mut self, key: &'static Key, place: Place, entry: &Entry) -> &'static Key {
+        let span = entry.key_span();
+        let name = key.name;
+        match key.origin {
+            Origin::Piranha => {}
+            Origin::Caribe => self
+                .report
+                .strict(
+                    span,
+                    "strict-caribe-key",
+                    format!("`{name}` is Caribe's own key: old Piranha refuses it"),
+                )
+                .hint("leave it out of a file that old Piranha must read"),
+            Origin::Misnomer { instead } => {
+                let message = format!("`{name}` was never a key that Piranha's daemons accepted");
+                match self.report.mode() {
+                    crate::Mode::Strict => self.report.error(span, "misnomer", message),
+                    crate::Mode::Lenient => {
+                        self.report
+                            .warning(span, "misnomer", format!("{message}: it is {instead}"))
+                    }
+                }
+                .hint("remove it, or use the proper key");
+                if name == "debug"
+                    && let Some(proper) = keys::find(place, b"debug_level")
+                {
+                    return proper;
+                }
+            }
+        }
+        key
+    }
+
+    fn unknown_key(&mut self, place: Place, entry: &Entry) {
+        let name = entry.key();
+        let elsewhere = Place::ALL
+            .into_iter()
+            .find(|other| keys::find(*other, name).is_some());
+        let known = keys::allowed(place).map(|key| key.name);
+        let hint = if let Some(other) = elsewhere {
+            format!("it belongs in {}", other.phrase())
+        } else if let Some(near) = closest(name, known) {
+            format!("did you mean `{near}`?")
+        } else if NEVER_KEYS.iter().any(|never| never.as_bytes() == name) {
+            "old texts mention it, but no version read it: remove it".to_owned()
+        } else {
+            "every key is listed in the reference of lvs.cf".to_owned()
+        };
+        self.report
+            .error(
+                entry.key_span(),
+                "unknown-key",
+                format!("unknown key {} in {}", shown(name), place.phrase()),
+            )
+            .hint(hint);
+    }
+}
+
+/// Each of these gives the value that is set, or the default of the key table. A key that has
+/// none of the asked type is a mistake in the program: the test `every_key_has_its_meaning` sets
+/// every key.
+impl Section<'_> {
+    /// Notes that a statement with this key, or nearly this key, could not be read.
+    fn refuse(&mut self, word: &[u8]) {
+        let known = keys::allowed(self.place).map(|key| key.name);
+        if let Some(name) = closest(word, known) {
+            self.refused.insert(name);
+        }
+    }
+
+    /// True when none of these keys has a value that was refused.
+    pub(crate) fn knows(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| !self.refused.contains(name))
+    }
+
+    pub(crate) fn assigned(&self) -> impl Iterator<Item = &Assigned> {
+        self.assigned.values()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Assigned> {
+        self.assigned.get(name)
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        match self.get(name) {
+            Some(assigned) => Some(assigned.value.clone()),
+            None => keys::find(self.place, name.as_bytes()).and_then(|key| match key.default {
+                keys::Fallback::Value(written) => constant(key.kind, written),
+                _ => None,
+            }),
+        }
+    }
+
+    pub(crate) fn integer(&self, name: &str) -> i64 {
+        match self.value(name) {
+            Some(Value::Integer(value)) => value,
+            other => unreachable!("`{name}` is an integer with a default, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn boolean(&self, name: &str) -> bool {
+        match self.value(name) {
+            Some(Value::Boolean(value)) => value,
+            other => unreachable!("`{name}` is a boolean with a default, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn scheduler(&self, name: &str) -> Scheduler {
+        match self.value(name) {
+            Some(Value::Scheduler(value)) => value,
+            other => unreachable!("`{name}` is a scheduler with a default, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn optional_integer(&self, name: &str) -> Option<i64> {
+        match self.value(name) {
+            Some(Value::Integer(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn port(&self, name: &str) -> Option<PortValue> {
+        match self.value(name) {
+            Some(Value::Port(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn address(&self, name: &str) -> Option<IpAddr> {
+        match self.value(name) {
+            Some(Value::Address(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn floating(&self, name: &str) -> Option<&FloatingValue> {
+        match &self.get(name)?.value {
+            Value::Floating(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn mask(&self, name: &str) -> Option<Mask> {
+        match self.value(name) {
+            Some(Value::Mask(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn word(&self, name: &str) -> Option<&'static str> {
+        match self.value(name) {
+            Some(Value::Word(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        match self.value(name) {
+            Some(Value::Text(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn expanded(&self, name: &str) -> Option<&[u8]> {
+        match &self.get(name)?.value {
+            Value::Expanded(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn interfaces(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Some(Value::Interfaces(value)) => value,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where to point for this key: its values, or the name of the block.
+    pub(crate) fn span(&self, name: &str) -> Span {
+        match (self.get(name), self.block) {
+            (Some(assigned), _) => assigned.span,
+            (None, Some(block)) => block.name_span(),
+            (None, None) => Span::new(0, 0),
+        }
+    }
+
+    /// The name of the block; empty for the global part.
+    pub(crate) fn name(&self) -> &str {
+        self.block.map_or("", Block::name)
+    }
+}
