@@ -1,0 +1,139 @@
+//! `cargo xtask test`: every check and every test, with the BPF object built fresh from source.
+//!
+//! Nothing is skipped in silence. What cannot be run is said loudly, and with `CI` set it is a
+//! failure. The last line is `N passed, N failed`.
+
+mod cargo_test;
+mod licences;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use crate::machine::{self, Purpose};
+use crate::report::{Report, Stopwatch};
+use crate::repository::Repository;
+use crate::{bpf, verify};
+use cargo_test::Run;
+
+/// Arguments of `test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only tests with this in their name; checks and guests are left out.
+    filter: Option<String>,
+}
+
+/// No run of tests may take longer; a hang must end and say where it hung.
+const TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
+
+pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+    let watch = Stopwatch::start();
+    let may_skip = !std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false");
+    machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest])?;
+    let shell = Shell::new()?;
+    shell.change_dir(repository.root());
+    let mut report = Report::default();
+    let everything = arguments.filter.is_none();
+
+    if everything {
+        check_style(&shell, repository, &mut report);
+        report.check("Licences of all dependencies", || {
+            licences::check(repository)
+        });
+    }
+
+    // Everything from here on is built with the fresh object inside.
+    let object = match build_object(repository, &mut report) {
+        Ok(object) => object,
+        Err(error) => {
+            eprintln!("{error:#}");
+            report.add(
+                "Build the BPF object",
+                0,
+                1,
+                Duration::ZERO,
+                first_line(&error),
+            );
+            report.print(watch.elapsed());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    shell.set_var("CARIBE_BPF_OBJECT", &object);
+
+    if everything {
+        report.check("Clippy, warnings denied", || {
+            cmd!(
+                shell,
+                "cargo clippy --quiet --workspace --all-targets -- -D warnings"
+            )
+            .quiet()
+            .run()
+            .context("clippy has objections")?;
+            Ok(String::new())
+        });
+    }
+
+    let filter = arguments.filter.as_deref();
+    Run::new("Unit tests", &["--lib", "--bins"])
+        .filter(filter)
+        .in_parallel()
+        .run(&shell, TIME_LIMIT, may_skip, &mut report);
+    if machine::is_root() {
+        // One at a time: they share the machine's two cores, and their time limits are real.
+        Run::new("Packet, lab and black-box tests", &["--test", "*"])
+            .filter(filter)
+            .run(&shell, TIME_LIMIT, may_skip, &mut report);
+    } else {
+        let what = "packet and lab tests, and the verifier: they need root";
+        report.not_run(what.to_owned(), may_skip);
+    }
+    Run::new("Examples in the documentation", &["--doc"])
+        .filter(filter)
+        .in_parallel()
+        .run(&shell, TIME_LIMIT, may_skip, &mut report);
+
+    if everything && machine::is_root() {
+        report.check("The verifier of this kernel", || {
+            verify::on_this_kernel(repository, &object)
+        });
+        report.check("The verifier of Debian's kernel, emulated", || {
+            verify::on_debian(repository, &object)
+        });
+    }
+    let good = report.print(watch.elapsed());
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Formatting of the workspace, and of the package outside it.
+fn check_style(shell: &Shell, repository: &Repository, report: &mut Report) {
+    report.check("Formatting", || {
+        let ebpf = repository.ebpf().join("Cargo.toml");
+        cmd!(shell, "cargo fmt --all --check").quiet().run()?;
+        cmd!(shell, "cargo fmt --manifest-path {ebpf} --check")
+            .quiet()
+            .run()?;
+        Ok(String::new())
+    });
+}
+
+/// Builds the object and, as a check of its own, compares it to the committed one.
+fn build_object(repository: &Repository, report: &mut Report) -> Result<std::path::PathBuf> {
+    crate::report::step("Building the BPF object from source");
+    let (object, outcome) = bpf::fresh(repository)?;
+    report.check("The committed BPF object", || outcome);
+    Ok(object)
+}
+
+fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
