@@ -16,7 +16,11 @@ pub(crate) fn closest<'c>(
         .map(|candidate| {
             // Blanks, `-` and `_` are the usual slips.
             let plain = word.replace('-', "_");
-            (strsim::damerau_levenshtein(&plain, candidate), candidate)
+            let distance = match length >= 4 && candidate.starts_with(&plain) {
+                true => 1, // a word that was cut off
+                false => strsim::damerau_levenshtein(&plain, candidate),
+            };
+            (distance, candidate)
         })
         .filter(|(distance, candidate)| *distance <= furthest && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
@@ -35,6 +39,7 @@ mod tests {
         assert_eq!(closest(b"Port", KEYS), Some("port"));
         assert_eq!(closest(b"sorry-server", KEYS), Some("sorry_server"));
         assert_eq!(closest(b"persistant", KEYS), Some("persistent"));
+        assert_eq!(closest(b"sorry", KEYS), Some("sorry_server"));
         assert_eq!(closest(b"colour", KEYS), None);
         assert_eq!(closest(&[0xff; 100], KEYS), None);
     }

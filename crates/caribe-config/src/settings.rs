@@ -28,6 +28,8 @@ pub(crate) struct Section<'t> {
     assigned: BTreeMap<&'static str, Assigned>,
     /// Keys with a value that was refused: whatever depends on them cannot be judged.
     refused: BTreeSet<&'static str>,
+    /// A line could not be read: something may be missing only because of that.
+    pub(crate) faulty: bool,
     /// The blocks inside, in the order of the file.
     pub(crate) children: Vec<Section<'t>>,
 }
@@ -77,6 +79,7 @@ impl Reader<'_, '_> {
             block,
             assigned: BTreeMap::new(),
             refused: BTreeSet::new(),
+            faulty: body.is_faulty(),
             children: Vec::new(),
         };
         for entry in body.entries() {
@@ -85,7 +88,7 @@ impl Reader<'_, '_> {
         for word in body.faulty() {
             section.refuse(word);
         }
-        for block in body.blocks() {
+        for block in body.blocks().filter(|block| !block.unknown) {
             let child = self.section(block.kind().into(), Some(block), block.body());
             section.children.push(child);
         }
@@ -167,10 +170,10 @@ impl Reader<'_, '_> {
         let known = keys::allowed(place).map(|key| key.name);
         let hint = if let Some(other) = elsewhere {
             format!("it belongs in {}", other.phrase())
-        } else if let Some(near) = closest(name, known) {
-            format!("did you mean `{near}`?")
         } else if NEVER_KEYS.iter().any(|never| never.as_bytes() == name) {
             "old texts mention it, but no version read it: remove it".to_owned()
+        } else if let Some(near) = closest(name, known) {
+            format!("did you mean `{near}`?")
         } else {
             "every key is listed in the reference of lvs.cf".to_owned()
         };
@@ -196,9 +199,12 @@ impl Section<'_> {
         }
     }
 
-    /// True when none of these keys has a value that was refused.
+    /// True when none of these keys has a value that was refused or may have been cut off.
     pub(crate) fn knows(&self, names: &[&str]) -> bool {
-        names.iter().all(|name| !self.refused.contains(name))
+        let cut_off = self.block.is_some_and(|block| block.cut_off);
+        names.iter().all(|name| {
+            !self.refused.contains(name) && (!cut_off || self.assigned.contains_key(name))
+        })
     }
 
     pub(crate) fn assigned(&self) -> impl Iterator<Item = &Assigned> {

@@ -90,6 +90,10 @@ pub struct Block {
     pub(crate) body: Body,
     /// `None` when the `}` is missing.
     close: Option<Line>,
+    /// The file ends inside this block: what it lacks may have been meant to follow.
+    pub(crate) cut_off: bool,
+    /// The keyword is none, and resembles none: `kind` is a mere guess.
+    pub(crate) unknown: bool,
 }
 
 impl Document {
@@ -160,6 +164,13 @@ impl Body {
                 .map(|value| String::from_utf8_lossy(&value.text()).into_owned())
                 .collect(),
         )
+    }
+
+    /// There is a line that could not be read.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| matches!(node, Node::Faulty(_)))
     }
 
     /// The first word of each line that could not be read.
@@ -242,7 +253,7 @@ impl Word<'_> {
 }
 
 impl Block {
-    /// What it is.
+    /// What it is; for an unknown keyword, which is an error, the likeliest.
     pub fn kind(&self) -> BlockKind {
         self.kind
     }

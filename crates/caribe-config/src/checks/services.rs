@@ -122,12 +122,15 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
     port_behind_servers(service, origin, report);
 }
 
-/// No server of the block was refused.
+/// All servers of the block could be read.
 fn serves_completely(section: &Section<'_>) -> bool {
-    section
-        .children
-        .iter()
-        .all(|child| child.knows(&["active", "address", "port"]))
+    let cut_off = section.block.is_some_and(|block| block.cut_off);
+    !section.faulty
+        && !cut_off
+        && section
+            .children
+            .iter()
+            .all(|child| child.knows(&["active", "address", "port"]))
 }
 
 fn unusable_vip(address: IpAddr) -> Option<&'static str> {

@@ -184,7 +184,7 @@ impl Builder<'_, '_> {
                 String::from_utf8_lossy(first).escape_debug(),
                 String::from_utf8_lossy(line.bytes(*value)).escape_debug()
             ),
-            None => "write `key = value`".to_owned(),
+            None => format!("write `{key} = ...`", key = key.trim_matches('`')),
         };
         self.report
             .error(
@@ -215,10 +215,10 @@ impl Builder<'_, '_> {
     fn open_block(&mut self, head: Line, brace: Option<(Vec<u8>, Line)>) {
         let keyword = head.tokens[0]; // a header has at least its keyword
         let word = head.bytes(keyword);
-        let kind = match BlockKind::from_keyword(word) {
+        let likely = match BlockKind::from_keyword(word) {
             Some(kind) => {
                 self.nesting(kind, &head);
-                kind
+                Some(kind)
             }
             None => self.unknown_block(&head, keyword),
         };
@@ -230,6 +230,10 @@ impl Builder<'_, '_> {
                 "only a `server` stands inside another block, in a `virtual`",
             );
         }
+        let kind = likely.unwrap_or(match self.open.last() {
+            Some(_) => BlockKind::Server,
+            None => BlockKind::Virtual,
+        });
         let (name, name_span) = self.block_name(&head, kind);
         self.open.push(Block {
             kind,
@@ -239,11 +243,13 @@ impl Builder<'_, '_> {
             brace,
             body: Body::default(),
             close: None,
+            cut_off: false,
+            unknown: likely.is_none(),
         });
     }
 
-    /// Reports a keyword that is none, and guesses which was meant, to read the body well.
-    fn unknown_block(&mut self, head: &Line, keyword: Token) -> BlockKind {
+    /// Reports a keyword that is none, and tells which was probably meant.
+    fn unknown_block(&mut self, head: &Line, keyword: Token) -> Option<BlockKind> {
         let word = head.bytes(keyword);
         let near = closest(word, BlockKind::ALL.iter().map(|kind| kind.keyword()));
         let hint = match near {
@@ -257,12 +263,7 @@ impl Builder<'_, '_> {
                 format!("unknown kind of block {}", shown(word)),
             )
             .hint(hint);
-        let inside = match self.open.last() {
-            Some(_) => BlockKind::Server,
-            None => BlockKind::Virtual,
-        };
         near.and_then(|near| BlockKind::from_keyword(near.as_bytes()))
-            .unwrap_or(inside)
     }
 
     /// Reports a block where it cannot stand, and closes those whose `}` was forgotten.
@@ -377,6 +378,7 @@ impl Builder<'_, '_> {
     fn end(&mut self, end: usize) {
         if let Some((header, trivia)) = self.header.take() {
             self.missing_brace(header, trivia);
+            self.cut_off();
         }
         for block in &self.open {
             self.report
@@ -393,8 +395,16 @@ impl Builder<'_, '_> {
                 .hint("add the missing `}`; is the file cut off?");
         }
         while !self.open.is_empty() {
-            self.pop(None);
+            self.cut_off();
         }
+    }
+
+    /// Closes the innermost block at the end of the file.
+    fn cut_off(&mut self) {
+        if let Some(block) = self.open.last_mut() {
+            block.cut_off = true;
+        }
+        self.pop(None);
     }
 
     fn pop(&mut self, close: Option<Line>) {

@@ -104,6 +104,8 @@ impl Body {
             brace: None,
             body: Body::default(),
             close: Some(read(&format!("{indent}}}\n"))),
+            cut_off: false,
+            unknown: false,
         };
         let at = self.nodes.len();
         self.insert(at, Node::Block(Box::new(block)));
