@@ -243,7 +243,8 @@ fn written(value: &str) -> Result<String, EditError> {
 
 fn reads_back(candidate: &str, value: &str) -> bool {
     let text = format!("key = {candidate}\n");
-    if candidate.contains(['\n', '\r']) {
+    // A bare `=` would be taken for the one behind the key.
+    if candidate.contains(['\n', '\r']) || candidate == "=" {
         return false;
     }
     let line = lex_alone(text.as_bytes());

@@ -1,0 +1,552 @@
+//! What the good files of the corpus mean, in full.
+
+mod support;
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use caribe_config::config::{
+    Config, ConfiguredTimeouts, FloatingAddress, Monitor, MonitorKind, Persistence, RealServer,
+    Redundancy, VirtualService,
+};
+use caribe_config::{Mode, Severity};
+use caribe_model::{Forwarding, Protocol, Scheduler};
+
+fn meaning(name: &str) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus/good")
+        .join(name);
+    let text = std::fs::read(path).expect("the file is there");
+    let parsed = support::parse_text(text, Mode::Lenient);
+    parsed
+        .config
+        .unwrap_or_else(|| panic!("{name} is refused: {:#?}", parsed.diagnostics))
+}
+
+fn meant(text: &str) -> Config {
+    let parsed = support::parse_text(text, Mode::Lenient);
+    parsed
+        .config
+        .unwrap_or_else(|| panic!("refused: {:#?}", parsed.diagnostics))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("a literal address")
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn floating(address: &str, label: &str, prefix: u8) -> FloatingAddress {
+    FloatingAddress {
+        address: ip(address),
+        interface: label.split(':').next().unwrap_or_default().to_owned(),
+        label: label.to_owned(),
+        prefix,
+    }
+}
+
+fn server(
+    name: &str,
+    active: bool,
+    address: &str,
+    port: u16,
+    weight: u32,
+    forwarding: Forwarding,
+) -> RealServer {
+    RealServer {
+        name: name.to_owned(),
+        active,
+        address: ip(address),
+        port,
+        weight,
+        forwarding,
+    }
+}
+
+/// What a monitor is when the file says nothing.
+fn monitor() -> Monitor {
+    Monitor {
+        kind: MonitorKind::Tcp,
+        timeout: seconds(10),
+        reentry: seconds(180),
+        send: None,
+        expect: None,
+        use_regex: false,
+        send_program: None,
+        load_monitor: None,
+    }
+}
+
+/// What is said about a second director by a file that says nothing.
+fn alone() -> Redundancy {
+    Redundancy {
+        primary: None,
+        primary_private: None,
+        backup: None,
+        backup_private: None,
+        backup_active: false,
+        heartbeat_port: 539,
+        keepalive: seconds(2),
+        deadtime: seconds(5),
+        monitor_links: false,
+        sync: false,
+        sync_interface: "eth0".to_owned(),
+        sync_id: 0,
+        active_command: None,
+        inactive_command: None,
+    }
+}
+
+#[test]
+fn sample_a_nat() {
+    let web = |name: &str, active, last: u8, weight| {
+        server(
+            name,
+            active,
+            &format!("10.20.0.{last}"),
+            8080,
+            weight,
+            Forwarding::Nat,
+        )
+    };
+    let expected = Config {
+        serial_no: 12,
+        network: Forwarding::Nat,
+        nat_router: Some(floating("10.20.0.1", "eth1:1", 24)),
+        interfaces: Vec::new(),
+        connections: None,
+        timeouts: ConfiguredTimeouts {
+            tcp: Some(seconds(900)),
+            tcp_fin: Some(seconds(120)),
+            udp: Some(seconds(300)),
+        },
+        redundancy: Redundancy {
+            primary: Some(ip("192.0.2.11")),
+            primary_private: Some(ip("10.20.0.11")),
+            backup: Some(ip("192.0.2.12")),
+            backup_private: Some(ip("10.20.0.12")),
+            backup_active: true,
+            heartbeat_port: 539,
+            keepalive: seconds(6),
+            deadtime: seconds(18),
+            monitor_links: true,
+            sync: true,
+            sync_interface: "eth1".to_owned(),
+            sync_id: 7,
+            active_command: None,
+            inactive_command: None,
+        },
+        services: vec![
+            VirtualService {
+                name: "shop_http".to_owned(),
+                active: true,
+                address: floating("192.0.2.80", "eth0:1", 24),
+                mark: None,
+                port: 80,
+                protocol: Protocol::Tcp,
+                scheduler: Scheduler::Wlc,
+                sorry_server: None,
+                persistence: None,
+                monitor: Monitor {
+                    timeout: seconds(6),
+                    reentry: seconds(30),
+                    send: Some(b"GET /healthz HTTP/1.0\r\nHost: shop.example\r\n\r\n".to_vec()),
+                    expect: Some("HTTP/1.1 200".to_owned()),
+                    ..monitor()
+                },
+                quiesce: false,
+                servers: vec![
+                    web("web1", true, 101, 100),
+                    web("web2", true, 102, 100),
+                    web("web3", false, 103, 50),
+                ],
+            },
+            VirtualService {
+                name: "resolver".to_owned(),
+                active: true,
+                address: floating("192.0.2.53", "eth0:2", 24),
+                mark: None,
+                port: 53,
+                protocol: Protocol::Udp,
+                scheduler: Scheduler::Rr,
+                sorry_server: None,
+                persistence: None,
+                monitor: Monitor {
+                    kind: MonitorKind::None,
+                    timeout: seconds(5),
+                    reentry: seconds(15),
+                    expect: Some("OK".to_owned()),
+                    send_program: Some("/usr/local/libexec/check_dns %h %p".to_owned()),
+                    ..monitor()
+                },
+                quiesce: false,
+                servers: vec![
+                    server("ns1", true, "10.20.0.111", 53, 1, Forwarding::Nat),
+                    server("ns2", true, "10.20.0.112", 53, 1, Forwarding::Nat),
+                ],
+            },
+        ],
+    };
+    assert_eq!(meaning("sample-a-nat.cf"), expected);
+}
+
+#[test]
+fn sample_b_direct() {
+    let expected = Config {
+        serial_no: 48,
+        network: Forwarding::Direct,
+        nat_router: None,
+        interfaces: Vec::new(),
+        connections: None,
+        timeouts: ConfiguredTimeouts::default(),
+        redundancy: Redundancy {
+            primary: Some(ip("198.51.100.2")),
+            backup: Some(ip("198.51.100.3")),
+            backup_active: true,
+            deadtime: seconds(6),
+            sync: true,
+            sync_id: 1,
+            active_command: Some("/etc/sysconfig/ha/on_active.sh".to_owned()),
+            inactive_command: Some("/etc/sysconfig/ha/on_standby.sh".to_owned()),
+            ..alone()
+        },
+        services: vec![VirtualService {
+            name: "site_http".to_owned(),
+            active: true,
+            address: floating("198.51.100.10", "eth0:1", 32),
+            mark: NonZeroU32::new(80),
+            port: 80,
+            protocol: Protocol::Tcp,
+            scheduler: Scheduler::Wlc,
+            sorry_server: Some(ip("198.51.100.99")),
+            persistence: Some(Persistence {
+                timeout: seconds(600),
+                prefix: 24,
+            }),
+            monitor: Monitor {
+                reentry: seconds(60),
+                send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
+                expect: Some("^HTTP/1[.][01] (200|302)".to_owned()),
+                use_regex: true,
+                load_monitor: Some("uptime".to_owned()),
+                ..monitor()
+            },
+            quiesce: true,
+            servers: vec![
+                server("r1", true, "198.51.100.21", 80, 10, Forwarding::Direct),
+                server("r2", true, "198.51.100.22", 80, 20, Forwarding::Direct),
+            ],
+        }],
+    };
+    assert_eq!(meaning("sample-b-direct.cf"), expected);
+}
+
+/// The fos sample means nothing to Caribe but this refusal; the corpus holds the rest of it.
+#[test]
+fn sample_c_fos_is_refused_for_that_reason_alone() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/bad/sample-c-fos.cf");
+    let parsed = support::parse_text(std::fs::read(path).expect("it is there"), Mode::Lenient);
+    assert_eq!(parsed.config, None);
+    let errors: Vec<&str> = parsed
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .map(|found| found.code)
+        .collect();
+    assert_eq!(errors, ["fos"]);
+}
+
+#[test]
+fn sample_d_tunnel() {
+    let expected = Config {
+        serial_no: 1,
+        network: Forwarding::Tunnel,
+        nat_router: None,
+        interfaces: Vec::new(),
+        connections: None,
+        timeouts: ConfiguredTimeouts::default(),
+        redundancy: Redundancy {
+            primary: Some(ip("192.0.2.31")),
+            keepalive: seconds(6),
+            deadtime: seconds(18),
+            ..alone()
+        },
+        services: vec![VirtualService {
+            name: "ftp21".to_owned(),
+            active: true,
+            address: floating("192.0.2.40", "eth0:1", 32),
+            mark: NonZeroU32::new(21),
+            port: 21,
+            protocol: Protocol::Tcp,
+            scheduler: Scheduler::Lc,
+            sorry_server: None,
+            persistence: Some(Persistence {
+                timeout: seconds(300),
+                prefix: 32,
+            }),
+            monitor: Monitor {
+                timeout: seconds(6),
+                reentry: seconds(15),
+                send: Some(b"quit\r\n".to_vec()),
+                expect: Some("220".to_owned()),
+                ..monitor()
+            },
+            quiesce: false,
+            servers: vec![
+                server("far1", true, "198.18.0.10", 21, 1, Forwarding::Tunnel),
+                server("far2", true, "198.19.0.10", 21, 3, Forwarding::Tunnel),
+            ],
+        }],
+    };
+    assert_eq!(meaning("sample-d-tunnel.cf"), expected);
+}
+
+/// Every key of the table is set in this file, to something else than its default.
+#[test]
+fn every_key_has_its_meaning() {
+    let expected = Config {
+        serial_no: -3,
+        network: Forwarding::Tunnel,
+        nat_router: None,
+        interfaces: ["eth0", "eth1", "eth2"].map(str::to_owned).to_vec(),
+        connections: Some(1_000),
+        timeouts: ConfiguredTimeouts {
+            tcp: Some(seconds(100)),
+            tcp_fin: Some(seconds(20)),
+            udp: Some(seconds(30)),
+        },
+        redundancy: Redundancy {
+            primary: Some(ip("192.0.2.1")),
+            primary_private: Some(ip("10.1.0.1")),
+            backup: Some(ip("192.0.2.2")),
+            backup_private: Some(ip("10.1.0.2")),
+            backup_active: true,
+            heartbeat_port: 1050,
+            keepalive: seconds(3),
+            deadtime: seconds(9),
+            monitor_links: true,
+            sync: true,
+            sync_interface: "eth3".to_owned(),
+            sync_id: 255,
+            active_command: Some("/usr/local/bin/up now".to_owned()),
+            inactive_command: Some("/usr/local/bin/down".to_owned()),
+        },
+        services: vec![VirtualService {
+            name: "web".to_owned(),
+            active: true,
+            address: floating("192.0.2.80", "eth0:1", 25),
+            mark: NonZeroU32::new(u32::MAX),
+            port: 8000,
+            protocol: Protocol::Udp,
+            scheduler: Scheduler::Lc,
+            sorry_server: Some(ip("192.0.2.99")),
+            persistence: Some(Persistence {
+                timeout: seconds(600),
+                prefix: 24,
+            }),
+            monitor: Monitor {
+                kind: MonitorKind::Tcp,
+                timeout: seconds(4),
+                reentry: seconds(0),
+                send: Some(b"a\tb".to_vec()),
+                expect: Some("OK".to_owned()),
+                use_regex: true,
+                send_program: Some("/bin/check %h %p".to_owned()),
+                load_monitor: Some("rup".to_owned()),
+            },
+            quiesce: true,
+            servers: vec![server(
+                "a",
+                true,
+                "192.0.2.101",
+                8001,
+                2_147_483_647,
+                Forwarding::Direct,
+            )],
+        }],
+    };
+    assert_eq!(meaning("everything.cf"), expected);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/good/everything.cf");
+    let text = std::fs::read_to_string(path).expect("the file is there");
+    for key in caribe_config::keys::KEYS {
+        if key.place == caribe_config::keys::Place::Failover {
+            continue;
+        }
+        assert!(
+            text.lines()
+                .any(|line| line.trim_start().starts_with(&format!("{} = ", key.name))),
+            "{} is not set in everything.cf",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn an_empty_service_has_piranhas_defaults() {
+    let config = meant("virtual v {\naddress = 192.0.2.80 eth0:1\nserver s {\n}\n}\n");
+    let expected = Config {
+        serial_no: 0,
+        network: Forwarding::Nat,
+        nat_router: None,
+        interfaces: Vec::new(),
+        connections: None,
+        timeouts: ConfiguredTimeouts::default(),
+        redundancy: alone(),
+        services: vec![VirtualService {
+            name: "v".to_owned(),
+            active: false,
+            address: floating("192.0.2.80", "eth0:1", 32),
+            mark: None,
+            port: 80,
+            protocol: Protocol::Tcp,
+            scheduler: Scheduler::Wlc,
+            sorry_server: None,
+            persistence: None,
+            monitor: monitor(),
+            quiesce: false,
+            servers: vec![server("s", false, "0.0.0.0", 80, 1, Forwarding::Nat)],
+        }],
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn ipv6_and_caribes_own_keys() {
+    let config = meaning("ipv6.cf");
+    assert_eq!(config.interfaces, ["eth0", "eth1"]);
+    assert_eq!(config.connections, Some(1 << 20));
+    assert_eq!(config.nat_router, Some(floating("fd00:1::1", "eth1", 64)));
+    let [web, dns] = config.services.as_slice() else {
+        panic!("two services, not {:?}", config.services);
+    };
+    assert_eq!(web.address, floating("2001:db8::80", "eth0:1", 64));
+    assert_eq!(
+        web.servers,
+        [
+            server("a", true, "fd00:1::a", 8443, 3, Forwarding::Nat),
+            server("b", true, "fd00:1::b", 443, 1, Forwarding::Nat),
+        ]
+    );
+    assert_eq!(dns.address, floating("2001:db8::53", "eth0", 128));
+    assert_eq!((dns.port, dns.protocol), (53, Protocol::Udp));
+    assert_eq!(dns.monitor.kind, MonitorKind::None);
+    assert_eq!(
+        dns.servers,
+        [
+            server("a", true, "2001:db8::101", 53, 1, Forwarding::Direct),
+            server("b", true, "2001:db8::6", 53, 1, Forwarding::Tunnel),
+        ]
+    );
+}
+
+#[test]
+fn a_tunnel_may_carry_ipv4_to_an_ipv6_server() {
+    let config = meaning("mixed-families.cf");
+    let service = &config.services[0];
+    assert_eq!(service.address.prefix, 24);
+    assert_eq!(
+        service.servers,
+        [
+            server("far", true, "2001:db8::101", 80, 1, Forwarding::Tunnel),
+            server("near", true, "192.0.2.101", 80, 1, Forwarding::Direct),
+        ]
+    );
+}
+
+#[test]
+fn quirks_mean_what_they_say() {
+    let config = meaning("quirks.cf");
+    assert_eq!((config.serial_no, config.network), (7, Forwarding::Direct));
+    let web = &config.services[0];
+    assert_eq!(web.name, "web");
+    assert_eq!(web.port, 80);
+    assert_eq!(web.scheduler, Scheduler::Lc);
+    assert_eq!(
+        web.monitor.send.as_deref(),
+        Some(b"GET \"/\" HTTP/1.0\r\n\r\n".as_slice())
+    );
+    assert_eq!(
+        web.monitor.expect.as_deref(),
+        Some("say \"hi\" # not a comment")
+    );
+    assert_eq!(web.monitor.load_monitor.as_deref(), Some("a=b"));
+    assert_eq!(
+        web.servers,
+        [server("a", true, "192.0.2.101", 80, 8, Forwarding::Direct)]
+    );
+    let off = &config.services[1];
+    assert!(!off.active);
+    assert_eq!(off.servers[0].name, "[unnamed]");
+}
+
+#[test]
+fn a_file_from_another_system_is_read_to_its_end() {
+    let config = meaning("carriage-returns.cf");
+    assert_eq!(config.network, Forwarding::Direct);
+    let service = &config.services[0];
+    assert_eq!(service.monitor.expect.as_deref(), Some("HTTP"));
+    assert_eq!(service.servers.len(), 1);
+}
+
+#[test]
+fn services_that_share_a_vip_agree_about_it() {
+    let config = meaning("shared-vip.cf");
+    let settled = floating("192.0.2.80", "eth0:1", 24);
+    for name in ["off", "http", "https", "other"] {
+        let service = config.services.iter().find(|service| service.name == name);
+        assert_eq!(
+            service.map(|service| &service.address),
+            Some(&settled),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_backup_without_address_is_no_backup() {
+    assert!(!meaning("warnings.cf").redundancy.backup_active);
+    assert!(meaning("two-directors-public.cf").redundancy.backup_active);
+}
+
+#[test]
+fn expect_program_counts_only_with_a_send_program() {
+    let text = |program: &str| {
+        format!(
+            "virtual v {{\naddress = 192.0.2.80 eth0:1\nexpect = a\nexpect_program = b\n{program}}}\n"
+        )
+    };
+    let without = meant(&text(""));
+    assert_eq!(without.services[0].monitor.expect.as_deref(), Some("a"));
+    let with = meant(&text("send_program = /bin/true\n"));
+    assert_eq!(with.services[0].monitor.expect.as_deref(), Some("b"));
+}
+
+#[test]
+fn the_method_of_a_server_goes_before_that_of_its_service_and_of_the_file() {
+    let config = meant(
+        "network = direct\n\
+         virtual a {\naddress = 192.0.2.80 eth0:1\n\
+         server x {\n}\nserver y {\nforward = tunnel\n}\n}\n\
+         virtual b {\naddress = 192.0.2.81 eth0:2\n\
+         server x {\n}\nserver y {\nforward = direct\n}\nforward = nat\n}\n",
+    );
+    let methods: Vec<Forwarding> = config
+        .services
+        .iter()
+        .flat_map(|service| &service.servers)
+        .map(|server| server.forwarding)
+        .collect();
+    assert_eq!(
+        methods,
+        [
+            Forwarding::Direct,
+            Forwarding::Tunnel,
+            Forwarding::Nat,
+            Forwarding::Direct
+        ]
+    );
+}
