@@ -1,7 +1,7 @@
 //! Atomic operations on words in maps.
 
 use core::intrinsics::AtomicOrdering::{AcqRel, Acquire, Relaxed};
-use core::intrinsics::{atomic_cxchg, atomic_xadd};
+use core::intrinsics::{atomic_cxchg, atomic_or, atomic_xadd};
 
 /// Puts `new` where `old` is; true if it was.
 ///
@@ -23,6 +23,17 @@ pub unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> bool {
 pub unsafe fn fetch_add(word: *mut u64, addend: u64) -> u64 {
     // SAFETY: passed on to the caller.
     unsafe { atomic_xadd::<u64, u64, { Relaxed }>(word, addend) }
+}
+
+/// Sets bits.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn set_bits(word: *mut u64, bits: u64) {
+    // SAFETY: passed on to the caller.
+    unsafe { atomic_or::<u64, u64, { Relaxed }>(word, bits) };
 }
 
 /// Reads a word that others may be writing.

@@ -3,6 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{Connection, INACTIVE, Life, Meta, NO_OUTPUT};
 use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{Load, MASQUERADE};
 use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
@@ -14,6 +15,7 @@ use crate::find::{Answer, At, Found, Slot};
 use crate::flow::Moment;
 use crate::forward::Rewrite;
 use crate::frame;
+use crate::maps::NAT_SERVERS;
 use crate::parse::Packet;
 use crate::transition::{Event, add_load, after, timeout};
 
@@ -197,6 +199,7 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
     else {
         return false;
     };
+    expect_replies_from::<F, WORDS>(new.rewrite.address);
     let bucket = if used(secondary) < used(primary) {
         secondary
     } else {
@@ -214,6 +217,21 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
         }
     }
     false
+}
+
+/// Sets the address's bit among those of NAT servers. Servers are few, so it mostly is set.
+#[inline(always)]
+fn expect_replies_from<F: Family<WORDS>, const WORDS: usize>(server: F::Address) {
+    let Bit { word, mask } = F::bit(server);
+    let Some(word) = NAT_SERVERS.get_ptr_mut(word) else {
+        return;
+    };
+    // SAFETY: a word of a map.
+    unsafe {
+        if atomic::load(word) & mask == 0 {
+            atomic::set_bits(word, mask);
+        }
+    }
 }
 
 /// Words of a reply bucket that are in use.

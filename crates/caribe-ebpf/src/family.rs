@@ -1,6 +1,7 @@
 //! What differs between IPv4 and IPv6 in the stages that are otherwise the same.
 
 use caribe_packet::connection::{Connection, Connection4, Connection6};
+use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::{Endpoints, Key, Key4, Key6};
@@ -28,6 +29,8 @@ pub trait Family<const WORDS: usize> {
     fn peer(key: &Key<WORDS>) -> Self::Address;
     /// The virtual service at an address.
     fn service(key: &ServiceKey<Self::Address>) -> Option<&'static Service>;
+    /// The bit of an address among those of NAT servers.
+    fn bit(address: Self::Address) -> Bit;
     /// Buckets of the connection table.
     fn buckets(settings: &Settings) -> u32;
     /// The tag word of a bucket.
@@ -66,6 +69,11 @@ impl Family<2> for V4 {
     fn service(key: &ServiceKey<[u8; 4]>) -> Option<&'static Service> {
         // SAFETY: the director replaces values whole; a value lives until the program ends.
         unsafe { maps::SERVICES4.get(key) }
+    }
+
+    #[inline(always)]
+    fn bit(address: [u8; 4]) -> Bit {
+        bit4(address)
     }
 
     #[inline(always)]
@@ -120,6 +128,11 @@ impl Family<5> for V6 {
     fn service(key: &ServiceKey<[u8; 16]>) -> Option<&'static Service> {
         // SAFETY: the director replaces values whole; a value lives until the program ends.
         unsafe { maps::SERVICES6.get(key) }
+    }
+
+    #[inline(always)]
+    fn bit(address: [u8; 16]) -> Bit {
+        bit6(address)
     }
 
     #[inline(always)]

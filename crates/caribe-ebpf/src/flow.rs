@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{Connection, FORWARDING_MASK, NO_OUTPUT};
 use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE};
 use caribe_packet::settings::{Settings, ticks_of_nanoseconds};
@@ -15,7 +16,7 @@ use crate::family::Family;
 use crate::find::{self, Answer, Slot};
 use crate::forward::{self, Forward, Rewrite};
 use crate::frame;
-use crate::maps::{SERVERS, SETTINGS, TRAFFIC};
+use crate::maps::{NAT_SERVERS, SERVERS, SETTINGS, TRAFFIC};
 use crate::parse::Packet;
 use crate::schedule;
 use crate::transition::{Event, transition};
@@ -42,6 +43,22 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
     let now = ticks_of_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() });
     let moment = Moment { settings, now };
 
+    if may_be_reply::<F, WORDS>(packet.source) {
+        let key = F::key(
+            packet.destination,
+            packet.source,
+            Endpoints {
+                client_port: packet.ports.destination,
+                peer_port: packet.ports.source,
+                protocol: packet.protocol,
+            },
+        );
+        let place = Place::new(key.hash(settings.reply_seed), F::buckets(settings));
+        if let Some(slot) = find::reply::<F, WORDS>(&key, &place, now) {
+            return reply::<F, WORDS>(context, packet, slot, &moment);
+        }
+    }
+
     let key = F::key(
         packet.source,
         packet.destination,
@@ -56,27 +73,19 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
     if found.answer == Answer::Alive {
         return request::<F, WORDS>(context, packet, found.at.slot, &moment);
     }
-
-    let reply_key = F::key(
-        packet.destination,
-        packet.source,
-        Endpoints {
-            client_port: packet.ports.destination,
-            peer_port: packet.ports.source,
-            protocol: packet.protocol,
-        },
-    );
-    let reply_place = Place::new(reply_key.hash(settings.reply_seed), F::buckets(settings));
-    if let Some(slot) = find::reply::<F, WORDS>(&reply_key, &reply_place, now) {
-        return reply::<F, WORDS>(context, packet, slot, &moment);
-    }
-
     schedule::schedule::<F, WORDS>(context, packet, &key, &place, &found, &moment)
+}
+
+/// False when no NAT connection was ever sent to an address.
+#[inline(always)]
+fn may_be_reply<F: Family<WORDS>, const WORDS: usize>(source: F::Address) -> bool {
+    let Bit { word, mask } = F::bit(source);
+    NAT_SERVERS.get(word).is_some_and(|word| word & mask != 0)
 }
 
 /// A client's packet of a known connection.
 #[inline(always)]
-pub fn request<F: Forward<WORDS>, const WORDS: usize>(
+fn request<F: Forward<WORDS>, const WORDS: usize>(
     context: &XdpContext,
     packet: &Packet<F::Address>,
     slot: *mut Connection<Key<WORDS>, F::Address>,

@@ -56,6 +56,12 @@ pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map]
 pub static ROSTER: Array<u64, 1024, MAPPED> = Array::new();
 
+/// A bit for each address (by its hash) that a NAT connection was ever sent to: only packets from
+/// such an address are looked up as replies. Set by the packet path; a bit too many costs a
+/// look-up, nothing else.
+#[btf_map]
+pub static NAT_SERVERS: Array<u64, { caribe_packet::filter::WORDS }, MAPPED> = Array::new();
+
 /// Tags of the IPv4 connection table, a word per bucket.
 #[btf_map]
 pub static TAGS4: Array<u64, 1024, MAPPED> = Array::new();

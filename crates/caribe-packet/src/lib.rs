@@ -13,6 +13,7 @@
 pub mod checksum;
 pub mod connection;
 pub mod ethernet;
+pub mod filter;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
