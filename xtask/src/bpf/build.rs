@@ -11,9 +11,15 @@ use super::toolchain::Toolchain;
 use super::wrapper;
 use crate::repository::Repository;
 
-/// Options of the compiler: type information and line numbers for the verifier's log, and the
-/// instruction set of Linux 5.1 and later.
-pub(crate) const OPTIONS: [&str; 3] = ["-Clink-arg=--btf", "-Cdebuginfo=2", "-Ctarget-cpu=v3"];
+/// Options of the compiler: type information and line numbers for the verifier's log, the
+/// instruction set of Linux 5.12 and later, and loads of whole words from packets, whose headers
+/// are not aligned (the kernel allows that where the processor does).
+pub(crate) const OPTIONS: [&str; 4] = [
+    "-Clink-arg=--btf",
+    "-Cdebuginfo=2",
+    "-Ctarget-cpu=v3",
+    "-Ctarget-feature=+allows-misaligned-mem-access",
+];
 
 /// Builds the object from source and gives its path below cargo's target directory.
 pub(crate) fn build(repository: &Repository, toolchain: &Toolchain) -> Result<PathBuf> {
