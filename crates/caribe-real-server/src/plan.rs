@@ -197,3 +197,6 @@ pub(crate) fn floating(interface: &str, vip: IpAddr) -> caribe_network::Floating
         label: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,3 +257,120 @@ pub(crate) fn read(path: &Path) -> Result<Option<State>, RealServerError> {
         .map(Some)
         .map_err(|reason| failed(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `up` writes for two VIPs of both families through a tunnel.
+    const WRITTEN: &str = r#"{
+        "version": 1,
+        "interface": "eth0",
+        "method": "tunnel",
+        "arp": "sysctl",
+        "pins": "/sys/fs/bpf/caribe-real-server",
+        "vips": ["192.0.2.80", "2001:db8::80"],
+        "undo": [
+            {"restore": {"setting": {"key": "arp_ignore", "scope": "all"}, "former": 0, "given": 1}},
+            {"restore": {"setting": {"key": "rp_filter", "scope": {"interface": "eth0"}},
+                         "former": 1, "given": 2}},
+            "detach",
+            {"forget": {"vip": "192.0.2.80"}},
+            {"arp_rules": {"before": [{"ignore": {"vip": "192.0.2.79"}}]}},
+            {"arp_rules": {"before": null}},
+            {"remove_address": {"interface": "lo", "vip": "2001:db8::80"}}
+        ]
+    }"#;
+
+    #[test]
+    fn what_up_writes_is_read_back() {
+        let state = State::parse(WRITTEN).expect("legal");
+        assert_eq!(state.undo.len(), 7);
+        let text = serde_json::to_string(&state).expect("JSON");
+        assert_eq!(State::parse(&text), Ok(state));
+    }
+
+    #[test]
+    fn what_up_could_not_have_written_is_refused() {
+        for (written, forged, reason) in [
+            ("\"version\": 1", "\"version\": 2", "version 2"),
+            ("\"version\": 1", "\"version\": -1", "invalid value"),
+            (
+                "\"interface\": \"eth0\",",
+                "\"interface\": \"../..\",",
+                "no interface name",
+            ),
+            (
+                "\"interface\": \"eth0\",",
+                "\"interface\": \"..\",",
+                "no interface name",
+            ),
+            (
+                "\"interface\": \"eth0\",",
+                "\"interface\": \"\",",
+                "no interface name",
+            ),
+            (
+                "\"interface\": \"eth0\",",
+                "\"interface\": \"sixteen-bytes-xx\",",
+                "no interface name",
+            ),
+            (
+                "\"interface\": \"eth0\",",
+                "\"interface\": \"eth0\\u0000\",",
+                "no interface name",
+            ),
+            (
+                "\"/sys/fs/bpf/caribe-real-server\"",
+                "\"bpf\"",
+                "not absolute",
+            ),
+            ("\"arp_ignore\"", "\"ip_forward\"", "unknown variant"),
+            ("\"former\": 0", "\"former\": 9", "at most 8"),
+            ("\"given\": 2", "\"given\": 256", "invalid value"),
+            (
+                "{\"interface\": \"eth0\"}",
+                "{\"interface\": \"eth1\"}",
+                "another interface",
+            ),
+            (
+                "{\"interface\": \"eth0\"}",
+                "{\"interface\": \"../../..\"}",
+                "another interface",
+            ),
+            (
+                "\"interface\": \"lo\"",
+                "\"interface\": \"eth1\"",
+                "another interface",
+            ),
+            (
+                "\"lo\", \"vip\": \"2001:db8::80\"",
+                "\"lo\", \"vip\": \"192.0.2.1\"",
+                "none of the VIPs",
+            ),
+            (
+                "{\"forget\": {\"vip\": \"192.0.2.80\"}}",
+                "{\"forget\": {}}",
+                "missing field",
+            ),
+            ("\"detach\"", "\"reboot\"", "unknown variant"),
+            (
+                "\"method\": \"tunnel\",",
+                "\"method\": \"tunnel\", \"x\": 1,",
+                "unknown field",
+            ),
+        ] {
+            let text = WRITTEN.replacen(written, forged, 1);
+            assert_ne!(text, WRITTEN, "{written} is in the text");
+            let refused = State::parse(&text).expect_err(forged);
+            assert!(refused.contains(reason), "{forged}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_torn_file_is_refused() {
+        for length in 0..WRITTEN.len() {
+            State::parse(&WRITTEN[..length]).expect_err("torn");
+        }
+    }
+}
