@@ -1,0 +1,326 @@
+//! Vectors from the kernel's own schedulers, and properties against [`super::reference`].
+
+use caribe_packet::service::{Service, is_less_loaded, rotate};
+use proptest::prelude::*;
+
+use super::*;
+
+fn member(server: u32, weight: u32) -> Member {
+    Member { server, weight }
+}
+
+/// The servers that the packet path would pick from a layout.
+fn rotation(layout: &Layout, picks: u64) -> Vec<u32> {
+    let service = Service {
+        id: 1,
+        base: 0,
+        length: layout.slots.len() as u32,
+        cycle_start: layout.cycle_start,
+        cursor: 0,
+        choice: layout.choice as u8,
+        scheduler: 0,
+        padding: [0; 2],
+    };
+    if layout.slots.is_empty() {
+        return Vec::new();
+    }
+    (0..picks)
+        .map(|pick| layout.slots[rotate(&service, pick) as usize].server)
+        .collect()
+}
+
+fn picks(schedule: &Schedule, count: u64) -> Vec<u32> {
+    rotation(&schedule.layout().expect("few servers"), count)
+}
+
+/// A service to which servers were added one by one, oldest first.
+fn added(scheduler: Scheduler, members: &[(u32, u32)]) -> Schedule {
+    let mut schedule = Schedule::new(scheduler);
+    for (server, weight) in members {
+        schedule.add(member(*server, *weight));
+    }
+    schedule
+}
+
+/// A service that got its scheduler with its list in place (newest first): the vectors' set-up.
+fn started(scheduler: Scheduler, list: &[(u32, u32)]) -> Schedule {
+    let other = if scheduler == Scheduler::Wlc {
+        Scheduler::Lc
+    } else {
+        Scheduler::Wlc
+    };
+    let oldest_first: Vec<_> = list.iter().rev().copied().collect();
+    let mut schedule = added(other, &oldest_first);
+    schedule.set_scheduler(scheduler);
+    schedule
+}
+
+const A: u32 = 1;
+const B: u32 = 2;
+const C: u32 = 3;
+
+#[test]
+fn the_real_kernel_with_servers_added_one_by_one() {
+    assert_eq!(
+        picks(&added(Scheduler::Rr, &[(2, 1), (3, 1), (4, 1)]), 6),
+        [4, 3, 2, 4, 3, 2]
+    );
+    assert_eq!(
+        picks(&added(Scheduler::Wrr, &[(2, 3), (3, 2), (4, 1)]), 6),
+        [4, 3, 2, 2, 3, 2]
+    );
+}
+
+#[test]
+fn vector_64_rr_takes_turns_newest_first() {
+    let schedule = added(Scheduler::Rr, &[(A, 1), (B, 1), (C, 1)]);
+    assert_eq!(picks(&schedule, 7), [C, B, A, C, B, A, C]);
+}
+
+/// Vector 65 with its overloaded server taken out: thresholds are not scheduled here.
+#[test]
+fn vector_65_rr_leaves_quiesced_servers_out() {
+    let schedule = added(Scheduler::Rr, &[(A, 0), (B, 0), (C, 1)]);
+    assert_eq!(picks(&schedule, 3), [C, C, C]);
+}
+
+#[test]
+fn vector_66_wrr() {
+    let schedule = started(Scheduler::Wrr, &[(A, 4), (B, 3), (C, 2)]);
+    let round = [A, A, B, A, B, C, A, B, C];
+    assert_eq!(picks(&schedule, 18), [round, round].concat());
+}
+
+#[test]
+fn vector_67_wrr_divides_weights() {
+    for weights in [[100, 50], [4, 2]] {
+        let schedule = started(Scheduler::Wrr, &[(A, weights[0]), (B, weights[1])]);
+        assert_eq!(picks(&schedule, 6), [A, A, B, A, A, B]);
+    }
+    let schedule = started(Scheduler::Wrr, &[(A, 5), (B, 1), (C, 1)]);
+    assert_eq!(picks(&schedule, 7), [A, A, A, A, A, B, C]);
+}
+
+/// Vector 68 with its overloaded server quiesced instead: the round is then that of the others.
+#[test]
+fn vector_68_wrr_of_the_rest() {
+    let schedule = started(Scheduler::Wrr, &[(A, 0), (B, 3), (C, 2)]);
+    assert_eq!(picks(&schedule, 10), [B, B, C, B, C, B, B, C, B, C]);
+}
+
+#[test]
+fn vector_69_nobody_to_pick() {
+    for scheduler in Scheduler::ALL {
+        for list in [&[][..], &[(A, 0), (B, 0)]] {
+            let layout = started(scheduler, list).layout().expect("few servers");
+            assert_eq!(layout.slots, [], "{scheduler}");
+        }
+    }
+}
+
+/// Picks from a run of *least* the way the packet path does.
+fn least(layout: &Layout, load: impl Fn(u32) -> u64) -> u32 {
+    let first = layout.slots[0];
+    let start = ((load(first.server), first.weight), first.server);
+    let best = layout.slots.iter().fold(start, |best, slot| {
+        let candidate = (load(slot.server), slot.weight);
+        if is_less_loaded(best.0, candidate) {
+            (candidate, slot.server)
+        } else {
+            best
+        }
+    });
+    best.1
+}
+
+#[test]
+fn vector_70_lc() {
+    let layout = started(Scheduler::Lc, &[(A, 9), (B, 1), (C, 5)])
+        .layout()
+        .expect("few servers");
+    let loads = |inactive_of_b: u64| move |server| [0, 256, inactive_of_b, 256][server as usize];
+    assert_eq!(least(&layout, loads(255)), B);
+    assert_eq!(least(&layout, loads(257)), A);
+}
+
+#[test]
+fn vector_71_wlc() {
+    let layout = started(Scheduler::Wlc, &[(A, 1), (B, 3)])
+        .layout()
+        .expect("few servers");
+    let mut active = [0u64; 3];
+    let picks: Vec<u32> = (0..8)
+        .map(|_| {
+            let pick = least(&layout, |server| active[server as usize] << 8);
+            active[pick as usize] += 1;
+            pick
+        })
+        .collect();
+    assert_eq!(picks, [A, B, B, B, A, B, B, B]);
+}
+
+#[test]
+fn wlc_as_the_real_kernel_picked() {
+    let schedule = added(Scheduler::Wlc, &[(2, 3), (3, 1), (4, 1)]);
+    let layout = schedule.layout().expect("few servers");
+    let mut active = [0u64; 5];
+    let picks: Vec<u32> = (0..5)
+        .map(|_| {
+            let pick = least(&layout, |server| active[server as usize] << 8);
+            active[pick as usize] += 1;
+            pick
+        })
+        .collect();
+    assert_eq!(picks, [4, 3, 2, 2, 2]);
+}
+
+#[test]
+fn least_is_bounded_by_what_the_packet_path_looks_at() {
+    let most = MOST_LEAST_SLOTS;
+    let mut schedule = Schedule::new(Scheduler::Wlc);
+    for server in 1..=most {
+        schedule.add(member(server, 1));
+    }
+    assert_eq!(
+        schedule.layout().expect("just fits").slots.len(),
+        most as usize
+    );
+    schedule.add(member(most + 1, 0));
+    schedule.layout().expect("a quiesced server takes no slot");
+    schedule.add(member(most + 2, 1));
+    let refused = schedule.layout().expect_err("one too many");
+    assert_eq!(refused.servers, most as usize + 1);
+}
+
+#[test]
+fn huge_weights_are_scaled_and_keep_their_shares() {
+    let schedule = started(
+        Scheduler::Wrr,
+        &[(A, 2_147_483_647), (B, 1_073_741_823), (C, 1)],
+    );
+    let layout = schedule.layout().expect("few servers");
+    assert!(layout.scaled);
+    assert!(layout.slots.len() <= LONGEST_RUN as usize);
+    let count = |server| {
+        layout
+            .slots
+            .iter()
+            .filter(|slot| slot.server == server)
+            .count()
+    };
+    assert_eq!(count(C), 1);
+    let share = count(A) as f64 / count(B) as f64;
+    assert!(
+        (share - 2.0).abs() < 0.001,
+        "A gets {share} times what B gets"
+    );
+}
+
+#[test]
+fn the_longest_run_bounds_every_service() {
+    let servers = LONGEST_RUN / 2 + 10;
+    let mut members: Vec<Member> = (1..=servers).map(|server| member(server, 7)).collect();
+    members[0].weight = 2_147_483_647;
+    let (fitted, scaled) = weighted::fit(&members);
+    let sum: u64 = fitted.iter().map(|member| u64::from(member.weight)).sum();
+    assert!(scaled && sum <= u64::from(LONGEST_RUN), "{sum} slots");
+}
+
+/// A change of the list, or some picks.
+#[derive(Debug, Clone)]
+enum Action {
+    Add(u32),
+    Edit(usize, u32),
+    Remove(usize),
+    Pick(u64),
+}
+
+fn any_actions() -> impl Strategy<Value = Vec<Action>> {
+    let weight = prop_oneof![0u32..6, Just(100), Just(60), Just(64)];
+    let action = prop_oneof![
+        2 => weight.clone().prop_map(Action::Add),
+        2 => (any::<usize>(), weight).prop_map(|(at, weight)| Action::Edit(at, weight)),
+        1 => any::<usize>().prop_map(Action::Remove),
+        3 => (0u64..40).prop_map(Action::Pick),
+    ];
+    prop::collection::vec(action, 1..40)
+}
+
+/// Runs the same actions on a schedule and on the reference, comparing every pick; a director
+/// that was restarted in between is simulated by taking the state through its word.
+macro_rules! same_as_reference {
+    ($actions:expr, $scheduler:expr, $reference:expr) => {{
+        let (mut schedule, mut reference) = (Schedule::new($scheduler), $reference);
+        let mut next = 1;
+        for action in $actions {
+            match action {
+                Action::Add(weight) => {
+                    schedule.add(member(next, weight));
+                    reference.add(member(next, weight));
+                    next += 1;
+                }
+                Action::Edit(at, weight) if !reference.list.is_empty() => {
+                    let server = reference.list[at % reference.list.len()].server;
+                    schedule.edit(server, weight);
+                    reference.edit(server, weight);
+                }
+                Action::Remove(at) if !reference.list.is_empty() => {
+                    let server = reference.list[at % reference.list.len()].server;
+                    schedule.remove(server);
+                    reference.remove(server);
+                }
+                Action::Edit(..) | Action::Remove(_) => {}
+                Action::Pick(count) => {
+                    let expected: Vec<u32> = (0..count).map_while(|_| reference.pick()).collect();
+                    prop_assert_eq!(picks(&schedule, count), expected);
+                    schedule.advance(count);
+                    schedule =
+                        Schedule::restore($scheduler, schedule.members.clone(), schedule.word());
+                }
+            }
+        }
+    }};
+}
+
+proptest! {
+    #[test]
+    fn rr_is_the_reference(actions in any_actions()) {
+        same_as_reference!(actions, Scheduler::Rr, reference::RoundRobin::default());
+    }
+
+    #[test]
+    fn wrr_is_the_reference(actions in any_actions()) {
+        same_as_reference!(actions, Scheduler::Wrr, reference::Weighted::new(Vec::new()));
+    }
+
+    #[test]
+    fn wrr_gives_each_server_its_share(weights in prop::collection::vec(0u32..50, 1..10)) {
+        let list: Vec<(u32, u32)> = (1..).zip(weights).collect();
+        let layout = started(Scheduler::Wrr, &list).layout().expect("few servers");
+        let sum: u64 = list.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        for (server, weight) in &list {
+            let count = layout.slots.iter().filter(|slot| slot.server == *server).count() as u64;
+            prop_assert_eq!(count * sum, u64::from(*weight) * layout.slots.len() as u64);
+        }
+    }
+
+    #[test]
+    fn least_is_the_reference(
+        servers in prop::collection::vec((0u32..5, 0u64..4, 0u64..600), 1..8),
+        by_weight in any::<bool>(),
+    ) {
+        let list: Vec<Member> =
+            (1..).zip(&servers).map(|(server, (weight, ..))| member(server, *weight)).collect();
+        let loads = |server: u32| {
+            let (_, active, inactive) = servers[server as usize - 1];
+            (active, inactive)
+        };
+        let scheduler = if by_weight { Scheduler::Wlc } else { Scheduler::Lc };
+        let schedule = Schedule::restore(scheduler, list.clone(), 0);
+        let layout = schedule.layout().expect("few servers");
+        let picked = (!layout.slots.is_empty()).then(|| {
+            least(&layout, |server| loads(server).0 * 256 + loads(server).1)
+        });
+        prop_assert_eq!(picked, reference::least(&list, &loads, by_weight));
+    }
+}

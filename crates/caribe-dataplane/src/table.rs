@@ -1,0 +1,441 @@
+//! The live table as the director knows it, and what it takes to change it: pure code.
+//!
+//! [`LiveTable`] knows which index, run and cursor belongs to whom. [`LiveTable::plan`] works out
+//! a change completely, on a copy, before anything is touched: the table after it, and the
+//! [`Step`]s that lead there, in an order in which every packet sees the old state or the new one.
+
+mod plan;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use caribe_model::{Forwarding, Scheduler, ServerKey, ServiceKey, Table};
+use caribe_packet::service::Choice;
+use caribe_packet::service::Slot;
+
+pub(crate) use self::plan::Plan;
+use crate::schedule::{Member, Schedule};
+use crate::slots::{FreeRuns, Retired, Run};
+
+/// Room for everything, from the sizes of the maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Services; their ids are 1 up to this.
+    pub(crate) services: u32,
+    /// Servers in service; there is room for as many removed ones.
+    pub(crate) servers: u32,
+    /// Slots of all runs.
+    pub(crate) slots: u32,
+    /// Cursors; number 0 is that of services which do not rotate.
+    pub(crate) cursors: u32,
+}
+
+/// A service in the data plane.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveService {
+    /// Index of its counters.
+    pub(crate) id: u32,
+    /// Indexes of its servers, oldest first.
+    pub(crate) servers: Vec<u32>,
+    /// The scheduler's state at the start of the run.
+    pub(crate) schedule: Schedule,
+    /// Its slots.
+    pub(crate) run: Run,
+    /// Where picks are counted; 0 when the scheduler does not rotate.
+    pub(crate) cursor: u32,
+}
+
+/// A server in service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LiveServer {
+    /// The service that it belongs to.
+    pub(crate) service: ServiceKey,
+    /// Identity.
+    pub(crate) key: ServerKey,
+    /// Method for new connections.
+    pub(crate) forwarding: Forwarding,
+    /// Weight.
+    pub(crate) weight: u32,
+}
+
+/// A server that was removed while connections may still refer to it. Added again, it takes its
+/// index, counters and connections back, as in IPVS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Discarded {
+    /// The service that it belonged to; `None` when a director that is no more removed it and no
+    /// connection tells.
+    pub(crate) service: Option<ServiceKey>,
+    /// Identity.
+    pub(crate) key: ServerKey,
+    /// When it was removed, in ticks.
+    pub(crate) since: u32,
+    /// Since when no connection refers to it, in ticks.
+    pub(crate) unreferenced_since: Option<u32>,
+}
+
+/// Slots and cursor of a service as it was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Former {
+    run: Run,
+    cursor: u32,
+}
+
+/// Ticks (126 s) for which a removed server without connections is kept, as IPVS keeps it for
+/// 120 s.
+pub(crate) const TRASH_PERIOD: u32 = 120_000;
+
+/// Everything that the data plane holds, and all room that is left.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveTable {
+    room: Room,
+    /// What [`caribe_model::diff`] compares with.
+    table: Table,
+    pub(crate) services: BTreeMap<ServiceKey, LiveService>,
+    pub(crate) servers: BTreeMap<u32, LiveServer>,
+    pub(crate) trash: BTreeMap<u32, Discarded>,
+    /// Services whose run does not hold what it should, because a director died between two
+    /// steps: they are laid out anew by the next plan.
+    unsettled: BTreeSet<ServiceKey>,
+    /// Least recently used first, so that an index rests before its next use.
+    free_services: VecDeque<u32>,
+    /// As above.
+    free_servers: VecDeque<u32>,
+    free_slots: FreeRuns,
+    free_cursors: FreeRuns,
+    retired: Retired<Former>,
+    /// Number of the next server that is added: tells an adopting director the order.
+    next_sequence: u64,
+}
+
+/// One write to the maps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Take a service away: its packets go to the kernel from now on.
+    DeleteService(ServiceKey),
+    /// No service has this address any more.
+    DeleteVip(std::net::IpAddr),
+    /// Write a server's entry and put it in service.
+    PutServer {
+        /// Its index.
+        index: u32,
+        /// Id of its service.
+        service: u32,
+        /// What to write.
+        server: LiveServer,
+        /// Its place in the order of additions.
+        sequence: u64,
+        /// False when it comes back from the trash and keeps its counters.
+        fresh: bool,
+    },
+    /// Clear a discarded server's traffic, keeping its sum in the ledger of its service.
+    CloseTraffic {
+        /// Its index.
+        index: u32,
+        /// Id of the service, if there still is one.
+        service: Option<u32>,
+    },
+    /// Change weight and method of a server in service.
+    EditServer {
+        /// Its index.
+        index: u32,
+        /// What to write.
+        server: LiveServer,
+    },
+    /// Empty the ledger of a service that starts.
+    OpenLedger(u32),
+    /// Write slots that no packet reads yet.
+    PutRun {
+        /// Where.
+        run: Run,
+        /// What.
+        slots: Vec<Slot>,
+    },
+    /// Set a cursor that no packet uses yet to zero, with the state from which its run starts.
+    PutCursor {
+        /// Which.
+        cursor: u32,
+        /// [`Schedule::word`].
+        state: u64,
+    },
+    /// A service has this address.
+    PutVip(std::net::IpAddr),
+    /// Write a service: packets use its new run from now on.
+    PutService {
+        /// Identity.
+        key: ServiceKey,
+        /// Index of its counters.
+        id: u32,
+        /// Its slots.
+        run: Run,
+        /// Where its cycle starts over.
+        cycle_start: u32,
+        /// Its cursor.
+        cursor: u32,
+        /// How packets choose.
+        choice: Choice,
+        /// The scheduler.
+        scheduler: Scheduler,
+    },
+    /// Take a server out of service; its connections are refused from now on.
+    Discard(u32),
+    /// The service of a discarded server is gone, and its id may be another's.
+    Orphan(u32),
+}
+
+/// Why a table cannot be had; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Something ran out.
+    Capacity {
+        /// What, in the plural.
+        what: &'static str,
+        /// How many would be needed.
+        needed: usize,
+        /// How many there are.
+        room: usize,
+        /// True when it will fit once the grace period of what was just replaced is over.
+        soon: bool,
+    },
+    /// A service that this data plane cannot see the packets of.
+    Mark(ServiceKey),
+}
+
+/// A service as found in the maps.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundService {
+    /// Index of its counters.
+    pub(crate) id: u32,
+    /// The scheduler.
+    pub(crate) scheduler: Scheduler,
+    /// Its slots.
+    pub(crate) run: Run,
+    /// What the slots hold.
+    pub(crate) slots: Vec<Slot>,
+    /// Its cursor.
+    pub(crate) cursor: u32,
+    /// The state from which the run starts.
+    pub(crate) state: u64,
+}
+
+/// A server as found in the maps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FoundServer {
+    /// Id of its service; 0 for a discarded one whose service is gone.
+    pub(crate) service: u32,
+    /// Identity.
+    pub(crate) key: ServerKey,
+    /// Method.
+    pub(crate) forwarding: Forwarding,
+    /// Weight.
+    pub(crate) weight: u32,
+    /// Its place in the order of additions.
+    pub(crate) sequence: u64,
+    /// False for a discarded server.
+    pub(crate) in_service: bool,
+}
+
+impl LiveTable {
+    /// An empty table.
+    pub(crate) fn new(room: Room) -> Self {
+        let mut free_cursors = FreeRuns::new(room.cursors);
+        free_cursors.take_exactly(Run { base: 0, length: 1 });
+        LiveTable {
+            room,
+            table: Table::default(),
+            services: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            trash: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            free_services: (1..=room.services).collect(),
+            free_servers: (1..=room.servers.saturating_mul(2)).collect(),
+            free_slots: FreeRuns::new(room.slots),
+            free_cursors,
+            retired: Retired::new(),
+            next_sequence: 1,
+        }
+    }
+
+    /// The table that a director left in the maps, in whatever state it died, and the steps that
+    /// finish what it had begun. `service_of` tells to which service a server's connections
+    /// belong, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// Says what is contradictory in the maps.
+    pub(crate) fn adopt(
+        room: Room,
+        services: BTreeMap<ServiceKey, FoundService>,
+        servers: BTreeMap<u32, FoundServer>,
+        service_of: &BTreeMap<u32, ServiceKey>,
+        now: u32,
+    ) -> Result<(Self, Vec<Step>), String> {
+        let mut live = LiveTable::new(room);
+        let mut steps = Vec::new();
+        let by_id: BTreeMap<u32, ServiceKey> = services
+            .iter()
+            .map(|(key, service)| (service.id, *key))
+            .collect();
+        if by_id.len() != services.len() {
+            return Err("two services share one id".to_owned());
+        }
+        let mut members: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
+        for (index, server) in &servers {
+            let service = by_id.get(&server.service).copied();
+            live.next_sequence = live.next_sequence.max(server.sequence + 1);
+            if let (true, Some(service)) = (server.in_service, service) {
+                members
+                    .entry(server.service)
+                    .or_default()
+                    .push((server.sequence, *index));
+                live.servers.insert(
+                    *index,
+                    LiveServer {
+                        service,
+                        key: server.key,
+                        forwarding: server.forwarding,
+                        weight: server.weight,
+                    },
+                );
+                continue;
+            }
+            if server.in_service {
+                steps.push(Step::Discard(*index));
+                steps.push(Step::Orphan(*index));
+            }
+            let discarded = Discarded {
+                service: service.or_else(|| service_of.get(index).copied()),
+                key: server.key,
+                since: now,
+                unreferenced_since: None,
+            };
+            live.trash.insert(*index, discarded);
+        }
+        live.free_servers
+            .retain(|index| !servers.contains_key(index));
+        for (key, found) in services {
+            let mut order = members.remove(&found.id).unwrap_or_default();
+            order.sort_unstable();
+            live.adopt_service(
+                key,
+                found,
+                order.into_iter().map(|(_, index)| index).collect(),
+            )?;
+        }
+        Ok((live, steps))
+    }
+
+    fn adopt_service(
+        &mut self,
+        key: ServiceKey,
+        found: FoundService,
+        servers: Vec<u32>,
+    ) -> Result<(), String> {
+        let Some(at) = self.free_services.iter().position(|id| *id == found.id) else {
+            return Err(format!(
+                "service {key} has id {}, which is out of range",
+                found.id
+            ));
+        };
+        self.free_services.remove(at);
+        if !self.free_slots.take_exactly(found.run) {
+            return Err(format!(
+                "the slots of service {key} are out of range or another's too"
+            ));
+        }
+        let cursor = Run {
+            base: found.cursor,
+            length: 1,
+        };
+        if found.cursor != 0 && !self.free_cursors.take_exactly(cursor) {
+            return Err(format!(
+                "the cursor of service {key} is out of range or another's too"
+            ));
+        }
+        let members = servers
+            .iter()
+            .rev()
+            .map(|index| Member {
+                server: *index,
+                weight: self.servers[index].weight,
+            })
+            .collect();
+        let schedule = Schedule::restore(found.scheduler, members, found.state);
+        if !schedule
+            .layout()
+            .is_ok_and(|layout| layout.slots == found.slots)
+        {
+            self.unsettled.insert(key);
+        }
+        let model = caribe_model::Service {
+            scheduler: found.scheduler,
+            servers: servers
+                .iter()
+                .map(|index| self.servers[index].model())
+                .collect(),
+        };
+        self.table
+            .insert(key, model)
+            .map_err(|error| error.to_string())?;
+        let service = LiveService {
+            id: found.id,
+            servers,
+            schedule,
+            run: found.run,
+            cursor: found.cursor,
+        };
+        self.services.insert(key, service);
+        Ok(())
+    }
+
+    /// Addresses of all services.
+    pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
+        self.services.keys().filter_map(plan::vip).collect()
+    }
+
+    /// Lets what was retired long enough ago be used again.
+    pub(crate) fn end_grace(&mut self, now: u32) {
+        for former in self.retired.take_expired(now) {
+            self.free_slots.give_back(former.run);
+            if former.cursor != 0 {
+                self.free_cursors.give_back(Run {
+                    base: former.cursor,
+                    length: 1,
+                });
+            }
+        }
+    }
+
+    /// Notes which discarded servers no connection refers to, from a sweep that began when none
+    /// of them could get a new one; returns those that have been so for long enough. The caller
+    /// clears their entries and then calls [`LiveTable::forget`].
+    pub(crate) fn empty_trash(&mut self, referenced: &dyn Fn(u32) -> bool, now: u32) -> Vec<u32> {
+        let mut over = Vec::new();
+        for (index, discarded) in &mut self.trash {
+            if referenced(*index) || now.wrapping_sub(discarded.since) < crate::slots::GRACE {
+                discarded.unreferenced_since = None;
+                continue;
+            }
+            let since = *discarded.unreferenced_since.get_or_insert(now);
+            if now.wrapping_sub(since) >= TRASH_PERIOD {
+                over.push(*index);
+            }
+        }
+        over
+    }
+
+    /// Lets the index of a discarded server be used again.
+    pub(crate) fn forget(&mut self, index: u32) {
+        if self.trash.remove(&index).is_some() {
+            self.free_servers.push_back(index);
+        }
+    }
+}
+
+impl LiveServer {
+    fn model(&self) -> caribe_model::Server {
+        caribe_model::Server {
+            key: self.key,
+            forwarding: self.forwarding,
+            weight: self.weight,
+        }
+    }
+}

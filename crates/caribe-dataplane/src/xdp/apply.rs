@@ -1,0 +1,178 @@
+//! Changing the table: the plan is made by [`LiveTable::plan`], its steps are taken here.
+
+use std::time::Duration;
+
+use caribe_model::Table;
+use caribe_packet::server::{IN_SERVICE, Server};
+use caribe_packet::service::Service;
+
+use super::error::kernel;
+use super::maps::Maps;
+use super::{XdpDataplane, encoding, next_hops};
+use crate::slots::GRACE;
+use crate::table::{LiveServer, Refusal, Step};
+use crate::{Applied, DataplaneError};
+
+impl XdpDataplane {
+    /// Makes the live table equal to `desired`.
+    pub(super) fn apply_table(&mut self, desired: &Table) -> Result<Applied, DataplaneError> {
+        if self.torn {
+            self.mend()?;
+        }
+        let plan = match self.plan(desired) {
+            Err(Refusal::Capacity {
+                what, soon: true, ..
+            }) => {
+                tracing::info!(what, "waiting for what was just replaced to be free again");
+                rest();
+                self.plan(desired)
+            }
+            other => other,
+        };
+        let plan = plan.map_err(refused)?;
+        self.torn = true;
+        for step in &plan.steps {
+            self.take(step)?;
+        }
+        self.torn = false;
+        self.live = plan.table;
+        Ok(Applied {
+            changes: plan.changes,
+        })
+    }
+
+    fn plan(&self, desired: &Table) -> Result<crate::table::Plan, Refusal> {
+        // A clock that cannot be read delays the reuse of what was retired, nothing else.
+        let now = crate::clock::now().unwrap_or_default();
+        self.live
+            .plan(desired, now, &|cursor| self.maps.picks(cursor))
+    }
+
+    /// Takes one step.
+    pub(super) fn take(&mut self, step: &Step) -> Result<(), DataplaneError> {
+        tracing::debug!(?step, "changing the table");
+        match step {
+            Step::DeleteService(key) => self.maps.delete_service(key),
+            Step::DeleteVip(address) => self.maps.delete_vip(*address),
+            Step::PutVip(address) => self.maps.put_vip(*address),
+            Step::PutServer {
+                index,
+                service,
+                server,
+                sequence,
+                fresh,
+            } => {
+                if *fresh {
+                    self.maps.loads.write(*index, &0);
+                    self.maps.close_traffic(*index, None)?;
+                }
+                self.maps.roster.write(*index, sequence);
+                self.put_server(*index, *service, server, *fresh);
+                Ok(())
+            }
+            Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
+            Step::EditServer { index, server } => {
+                let entry = Server {
+                    weight: server.weight,
+                    forwarding: encoding::forwarding_number(server.forwarding),
+                    ..self.maps.servers.read(*index)
+                };
+                next_hops::write_last_word(&self.maps.servers, *index, &entry);
+                Ok(())
+            }
+            Step::OpenLedger(service) => self.maps.open_ledger(*service),
+            Step::PutRun { run, slots } => {
+                for (at, slot) in (run.base..).zip(slots) {
+                    self.maps.slots.write(at, slot);
+                }
+                Ok(())
+            }
+            Step::PutCursor { cursor, state } => {
+                self.maps.put_cursor(*cursor, *state);
+                Ok(())
+            }
+            Step::PutService {
+                key,
+                id,
+                run,
+                cycle_start,
+                cursor,
+                choice,
+                scheduler,
+            } => {
+                let service = Service {
+                    id: *id,
+                    base: run.base,
+                    length: run.length,
+                    cycle_start: *cycle_start,
+                    cursor: Maps::cursor_index(*cursor),
+                    choice: *choice as u8,
+                    scheduler: encoding::scheduler_number(*scheduler),
+                    padding: [0; 2],
+                };
+                self.maps.put_service(key, &service)
+            }
+            Step::Discard(index) => {
+                let entry = self.maps.servers.read(*index);
+                let entry = Server {
+                    flags: entry.flags & !IN_SERVICE,
+                    ..entry
+                };
+                next_hops::write_last_word(&self.maps.servers, *index, &entry);
+                Ok(())
+            }
+            Step::Orphan(index) => {
+                let entry = Server {
+                    service: 0,
+                    ..self.maps.servers.read(*index)
+                };
+                self.maps.servers.write(*index, &entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the entry of a server that no packet uses: its last word, with the flag that it is
+    /// in service, comes last.
+    fn put_server(&self, index: u32, service: u32, server: &LiveServer, fresh: bool) {
+        let generation = self.maps.servers.read(index).generation;
+        let entry = Server {
+            address: encoding::wide(server.key.address),
+            port: server.key.port.to_be_bytes(),
+            service,
+            weight: server.weight,
+            forwarding: encoding::forwarding_number(server.forwarding),
+            flags: encoding::server_flags(&server.key),
+            generation: generation.wrapping_add(u16::from(fresh)),
+            ..Server::default()
+        };
+        let hop = self.next_hops.get(&server.key.address);
+        let entry = hop
+            .and_then(|hop| next_hops::with_next_hop(&entry, hop))
+            .unwrap_or(entry);
+        self.maps.servers.write(index, &entry);
+    }
+}
+
+/// Waits until no packet in flight uses what was just replaced.
+fn rest() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shell's last resort when nearly all room is taken; a second at most"
+    )]
+    std::thread::sleep(Duration::from_nanos(
+        u64::from(GRACE + 50) << caribe_packet::settings::TICK_SHIFT,
+    ));
+}
+
+fn refused(refusal: Refusal) -> DataplaneError {
+    match refusal {
+        Refusal::Capacity {
+            what, needed, room, ..
+        } => DataplaneError::Capacity { what, needed, room },
+        Refusal::Mark(key) => kernel(format!("balance virtual service {key}"))(
+            "XDP sees packets before they get a firewall mark: give the service an address, \
+             protocol and port",
+        ),
+    }
+}

@@ -1,0 +1,278 @@
+//! Domain types as the bytes of the maps, and back.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts};
+use caribe_packet::server::{DIRECT, IN_SERVICE, MASQUERADE, OUTER_IPV6, Server, TUNNEL};
+use caribe_packet::service::{Choice, Service};
+use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
+use caribe_packet::tcp_state::State;
+
+/// Key of an IPv4 service, as bytes.
+pub(super) type Key4 = [u8; 8];
+/// Key of an IPv6 service, as bytes.
+pub(super) type Key6 = [u8; 20];
+/// A service, as words.
+pub(super) type ServiceWords = [u32; 6];
+
+/// A service's key for the map of its family; `None` for a firewall mark, which XDP cannot see.
+pub(super) enum Key {
+    /// For `SERVICES4`.
+    V4(Key4),
+    /// For `SERVICES6`.
+    V6(Key6),
+}
+
+/// A service's key as bytes: address, port, protocol, zero.
+pub(super) fn service_key(key: &ServiceKey) -> Option<Key> {
+    let ServiceKey::Address {
+        protocol,
+        address,
+        port,
+    } = key
+    else {
+        return None;
+    };
+    let [high, low] = port.to_be_bytes();
+    let tail = [high, low, protocol.number(), 0];
+    Some(match address {
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 8];
+            bytes[..4].copy_from_slice(&address.octets());
+            bytes[4..].copy_from_slice(&tail);
+            Key::V4(bytes)
+        }
+        IpAddr::V6(address) => {
+            let mut bytes = [0; 20];
+            bytes[..16].copy_from_slice(&address.octets());
+            bytes[16..].copy_from_slice(&tail);
+            Key::V6(bytes)
+        }
+    })
+}
+
+/// The other way; `None` for a protocol that is not balanced.
+pub(super) fn key_from_parts(address: IpAddr, port: [u8; 2], protocol: u8) -> Option<ServiceKey> {
+    let protocol = [Protocol::Tcp, Protocol::Udp]
+        .into_iter()
+        .find(|candidate| candidate.number() == protocol)?;
+    Some(ServiceKey::Address {
+        protocol,
+        address,
+        port: u16::from_be_bytes(port),
+    })
+}
+
+/// A key of `SERVICES4`, read back.
+pub(super) fn key_from4(bytes: Key4) -> Option<ServiceKey> {
+    let [a, b, c, d, high, low, protocol, _] = bytes;
+    key_from_parts(Ipv4Addr::new(a, b, c, d).into(), [high, low], protocol)
+}
+
+/// A key of `SERVICES6`, read back.
+pub(super) fn key_from6(bytes: Key6) -> Option<ServiceKey> {
+    let mut address = [0; 16];
+    address.copy_from_slice(&bytes[..16]);
+    key_from_parts(
+        Ipv6Addr::from(address).into(),
+        [bytes[16], bytes[17]],
+        bytes[18],
+    )
+}
+
+/// A service as the words of its map's value.
+pub(super) fn service_words(service: &Service) -> ServiceWords {
+    let last = u32::from_ne_bytes([service.choice, service.scheduler, 0, 0]);
+    let Service {
+        id,
+        base,
+        length,
+        cycle_start,
+        cursor,
+        ..
+    } = *service;
+    [id, base, length, cycle_start, cursor, last]
+}
+
+/// The other way.
+pub(super) fn service_from_words(words: ServiceWords) -> Service {
+    let [id, base, length, cycle_start, cursor, last] = words;
+    let [choice, scheduler, ..] = last.to_ne_bytes();
+    Service {
+        id,
+        base,
+        length,
+        cycle_start,
+        cursor,
+        choice,
+        scheduler,
+        padding: [0; 2],
+    }
+}
+
+/// The number under which a service remembers its scheduler: its place in the manual's order.
+pub(super) fn scheduler_number(scheduler: Scheduler) -> u8 {
+    // The list holds every scheduler and is far shorter than 256.
+    Scheduler::ALL
+        .iter()
+        .position(|other| *other == scheduler)
+        .map_or(u8::MAX, |at| at as u8)
+}
+
+/// The other way.
+pub(super) fn scheduler_from_number(number: u8) -> Option<Scheduler> {
+    Scheduler::ALL.get(usize::from(number)).copied()
+}
+
+/// How the packet path chooses for a scheduler.
+pub(super) fn choice_of(scheduler: Scheduler) -> Choice {
+    match scheduler {
+        Scheduler::Rr | Scheduler::Wrr => Choice::Rotate,
+        Scheduler::Lc | Scheduler::Wlc => Choice::Least,
+    }
+}
+
+/// An address in 16 bytes, IPv4 in the first four.
+pub(super) fn wide(address: IpAddr) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    match address {
+        IpAddr::V4(address) => bytes[..4].copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => bytes = address.octets(),
+    }
+    bytes
+}
+
+/// An address as the packet path looks VIPs up: IPv4 as IPv4-mapped IPv6.
+pub(super) fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The other way.
+pub(super) fn from_mapped(bytes: [u8; 16]) -> IpAddr {
+    let address = Ipv6Addr::from(bytes);
+    address
+        .to_ipv4_mapped()
+        .map_or(IpAddr::V6(address), IpAddr::V4)
+}
+
+/// An address out of 16 bytes, by the flag that tells its family.
+pub(super) fn narrow(bytes: [u8; 16], is_ipv6: bool) -> IpAddr {
+    if is_ipv6 {
+        return Ipv6Addr::from(bytes).into();
+    }
+    let [a, b, c, d, ..] = bytes;
+    Ipv4Addr::new(a, b, c, d).into()
+}
+
+/// IPVS's number of a forwarding method.
+pub(super) fn forwarding_number(forwarding: Forwarding) -> u8 {
+    match forwarding {
+        Forwarding::Nat => MASQUERADE,
+        Forwarding::Tunnel => TUNNEL,
+        Forwarding::Direct => DIRECT,
+    }
+}
+
+/// The other way.
+pub(super) fn forwarding_from_number(number: u8) -> Option<Forwarding> {
+    [Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct]
+        .into_iter()
+        .find(|forwarding| forwarding_number(*forwarding) == number)
+}
+
+/// The identity of a server's entry.
+pub(super) fn server_key(server: &Server) -> ServerKey {
+    ServerKey {
+        address: narrow(server.address, server.flags & OUTER_IPV6 != 0),
+        port: u16::from_be_bytes(server.port),
+    }
+}
+
+/// Flags of a server in service whose way is not known yet.
+pub(super) fn server_flags(key: &ServerKey) -> u8 {
+    IN_SERVICE | if key.address.is_ipv6() { OUTER_IPV6 } else { 0 }
+}
+
+/// Timeouts in ticks by state. What a deadline can't hold is cut to 23 days.
+pub(super) fn timeouts(timeouts: &Timeouts) -> [u32; 16] {
+    let ticks = |duration: std::time::Duration| {
+        let ticks = duration.as_nanos().div_ceil(1 << TICK_SHIFT);
+        u32::try_from(ticks)
+            .unwrap_or(u32::MAX)
+            .clamp(1, ticks_of_seconds(LONGEST_TIMEOUT))
+    };
+    let mut by_state = [ticks_of_seconds(State::None.default_timeout()); 16];
+    for state in State::ALL {
+        by_state[state as usize] = match state {
+            State::Established => ticks(timeouts.tcp),
+            State::FinWait => ticks(timeouts.tcp_fin),
+            State::Udp => ticks(timeouts.udp),
+            _ => ticks_of_seconds(state.default_timeout()),
+        };
+    }
+    by_state
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn keys_come_back_as_they_were() {
+        for text in ["192.0.2.1", "2001:db8::1"] {
+            let key = ServiceKey::Address {
+                protocol: Protocol::Udp,
+                address: text.parse().expect("an address"),
+                port: 0x1234,
+            };
+            let back = match service_key(&key).expect("an address has a key") {
+                Key::V4(bytes) => key_from4(bytes),
+                Key::V6(bytes) => key_from6(bytes),
+            };
+            assert_eq!(back, Some(key));
+            let address: IpAddr = text.parse().expect("an address");
+            assert_eq!(from_mapped(mapped(address)), address);
+            assert_eq!(narrow(wide(address), address.is_ipv6()), address);
+        }
+    }
+
+    #[test]
+    fn numbers_come_back_as_they_were() {
+        for scheduler in Scheduler::ALL {
+            assert_eq!(
+                scheduler_from_number(scheduler_number(scheduler)),
+                Some(scheduler)
+            );
+        }
+        assert_eq!(scheduler_from_number(200), None);
+        for forwarding in [Forwarding::Nat, Forwarding::Direct, Forwarding::Tunnel] {
+            assert_eq!(
+                forwarding_from_number(forwarding_number(forwarding)),
+                Some(forwarding)
+            );
+        }
+        assert_eq!(forwarding_from_number(1), None);
+    }
+
+    #[test]
+    fn timeouts_never_round_down_nor_wrap() {
+        let times = Timeouts {
+            tcp: Duration::from_secs(u64::MAX),
+            tcp_fin: Duration::from_secs(120),
+            udp: Duration::from_nanos(1),
+        };
+        let by_state = timeouts(&times);
+        assert_eq!(
+            by_state[State::Established as usize],
+            ticks_of_seconds(LONGEST_TIMEOUT)
+        );
+        assert_eq!(by_state[State::FinWait as usize], ticks_of_seconds(120));
+        assert_eq!(by_state[State::Udp as usize], 1);
+        assert_eq!(by_state[State::Close as usize], ticks_of_seconds(10));
+    }
+}

@@ -1,0 +1,138 @@
+//! The live state, read back from the maps.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+use caribe_model::ServiceKey;
+use caribe_packet::key::Endpoints;
+use caribe_packet::server::Load;
+use caribe_packet::verdict::Verdict;
+
+use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
+use super::{XdpDataplane, next_hops};
+use crate::{DataplaneError, LiveServer, LiveService, Snapshot, Traffic};
+
+impl XdpDataplane {
+    /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
+    pub(super) fn take_snapshot(&self) -> Result<Snapshot, DataplaneError> {
+        let services = self.live.services.iter();
+        let services = services
+            .map(|(key, _)| self.service(key))
+            .collect::<Result<_, _>>()?;
+        let connections = (1..self.maps.loads.len()).map(|server| {
+            let load = self.load(server);
+            u64::from(load.active()) + u64::from(load.inactive())
+        });
+        let counters = self.maps.counters()?;
+        let verdicts = Verdict::ALL
+            .iter()
+            .zip(counters)
+            .map(|(verdict, count)| (verdict.name().to_owned(), count))
+            .collect::<BTreeMap<_, _>>();
+        Ok(Snapshot {
+            services,
+            connections: connections.sum(),
+            // 4.8 connections to a bucket, in each family.
+            capacity: u64::from(self.maps.sizes.buckets) * 48 / 10 * 2,
+            memory: self.maps.connections4.memory() + self.maps.connections6.memory(),
+            verdicts,
+            interfaces: self.interfaces(),
+        })
+    }
+
+    fn load(&self, server: u32) -> Load {
+        Load(self.maps.loads.word(server).load(Ordering::Acquire))
+    }
+
+    fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
+        let service = &self.live.services[key];
+        let mut traffic = self.maps.ledger(service.id)?;
+        for (index, discarded) in &self.live.trash {
+            if discarded.service == Some(*key) {
+                traffic = sum(traffic, self.maps.traffic(*index)?);
+            }
+        }
+        let mut servers = Vec::new();
+        for index in service.servers.iter().rev() {
+            let server = &self.live.servers[index];
+            let load = self.load(*index);
+            let live = LiveServer {
+                key: server.key,
+                forwarding: server.forwarding,
+                weight: server.weight,
+                active: load.active(),
+                inactive: load.inactive(),
+                traffic: self.maps.traffic(*index)?,
+                next_hop: next_hops::read(&self.maps.servers.read(*index)),
+            };
+            traffic = sum(traffic, live.traffic);
+            servers.push(live);
+        }
+        Ok(LiveService {
+            key: *key,
+            scheduler: service.schedule.scheduler(),
+            servers,
+            traffic,
+        })
+    }
+
+    /// The connections, in the order of the table; IPv4 first. Each is read while packets flow:
+    /// a listing is no photograph of one moment.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    pub fn connections(&self) -> Result<impl Iterator<Item = LiveConnection>, DataplaneError> {
+        let now = super::now()?;
+        let (of4, of6) = (&self.maps.connections4, &self.maps.connections6);
+        let servers = &self.maps.servers;
+        let of4 = of4
+            .occupied()
+            .filter_map(move |seen| of4.show(seen.slot, servers, now));
+        let of6 = of6
+            .occupied()
+            .filter_map(move |seen| of6.show(seen.slot, servers, now));
+        Ok(of4.chain(of6))
+    }
+
+    /// The connection of a flow, found the way a packet finds it.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    pub fn find(&self, flow: &Flow) -> Result<Option<LiveConnection>, DataplaneError> {
+        let now = super::now()?;
+        let settings = self.maps.settings.read(0);
+        let endpoints = Endpoints {
+            client_port: flow.client.port().to_be_bytes(),
+            peer_port: flow.vip.port().to_be_bytes(),
+            protocol: flow.protocol.number(),
+        };
+        Ok(match (flow.client.ip(), flow.vip.ip()) {
+            (IpAddr::V4(client), IpAddr::V4(vip)) => {
+                let table = &self.maps.connections4;
+                table
+                    .find(&wanted4(client, vip, endpoints), &settings)
+                    .and_then(|slot| table.show(slot, &self.maps.servers, now))
+            }
+            (IpAddr::V6(client), IpAddr::V6(vip)) => {
+                let table = &self.maps.connections6;
+                table
+                    .find(&wanted6(client, vip, endpoints), &settings)
+                    .and_then(|slot| table.show(slot, &self.maps.servers, now))
+            }
+            _ => None,
+        })
+    }
+}
+
+fn sum(one: Traffic, other: Traffic) -> Traffic {
+    Traffic {
+        connections: one.connections.wrapping_add(other.connections),
+        packets_in: one.packets_in.wrapping_add(other.packets_in),
+        bytes_in: one.bytes_in.wrapping_add(other.bytes_in),
+        packets_out: one.packets_out.wrapping_add(other.packets_out),
+        bytes_out: one.bytes_out.wrapping_add(other.bytes_out),
+    }
+}

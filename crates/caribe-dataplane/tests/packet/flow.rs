@@ -1,0 +1,300 @@
+//! The addresses that all cases use, the frames of an ordinary client and an ordinary server, and
+//! what forwarding is expected to make of them, by the rules of IPVS.
+
+use std::net::IpAddr;
+
+use crate::frame::{ACK, Body, Frame, Mac, PSH, Packet, SYN, Tcp, Udp, v4, v6};
+
+/// The director's interface towards clients.
+pub const FRONT_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x01];
+/// The director's interface towards servers.
+pub const BACK_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x02];
+
+/// The MAC address from which a client's packets come.
+pub const fn client_mac(number: u8) -> Mac {
+    [0x02, 0, 0, 0, 0xc1, number]
+}
+
+/// The MAC address of a real server.
+pub const fn server_mac(index: u32) -> Mac {
+    let [a, b, c, d] = index.to_be_bytes();
+    [0x02, 0x5e, a, b, c, d]
+}
+
+/// The virtual port.
+pub const VPORT: u16 = 80;
+/// The client's port.
+pub const CPORT: u16 = 50_000;
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Net {
+    V4,
+    V6,
+}
+
+impl Net {
+    pub const BOTH: [Net; 2] = [Net::V4, Net::V6];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Net::V4 => "v4",
+            Net::V6 => "v6",
+        }
+    }
+
+    pub fn vip(self) -> IpAddr {
+        match self {
+            Net::V4 => v4("198.51.100.10"),
+            Net::V6 => v6("2001:db8:5::10"),
+        }
+    }
+
+    pub fn client(self, number: u8) -> IpAddr {
+        match self {
+            Net::V4 => v4(&format!("203.0.113.{number}")),
+            Net::V6 => v6(&format!("2001:db8:c::{number:x}")),
+        }
+    }
+
+    pub fn server(self, number: u8) -> IpAddr {
+        match self {
+            Net::V4 => v4(&format!("10.77.1.{number}")),
+            Net::V6 => v6(&format!("fd77:1::{number:x}")),
+        }
+    }
+
+    /// Where the director's tunnels start.
+    pub fn tunnel_source(self) -> IpAddr {
+        match self {
+            Net::V4 => v4("10.77.0.1"),
+            Net::V6 => v6("fd77::1"),
+        }
+    }
+
+    /// An address that has no virtual service.
+    pub fn elsewhere(self) -> IpAddr {
+        match self {
+            Net::V4 => v4("192.0.2.200"),
+            Net::V6 => v6("2001:db8:e::200"),
+        }
+    }
+
+    /// Bytes of an IP header without options.
+    pub const fn header(self) -> usize {
+        match self {
+            Net::V4 => 20,
+            Net::V6 => 40,
+        }
+    }
+
+    /// Protocol number of this family inside a tunnel.
+    pub const fn ether_type(self) -> [u8; 2] {
+        match self {
+            Net::V4 => [0x08, 0x00],
+            Net::V6 => [0x86, 0xdd],
+        }
+    }
+}
+
+/// A protocol over a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub net: Net,
+    pub is_tcp: bool,
+}
+
+pub const TCP4: Flow = Flow {
+    net: Net::V4,
+    is_tcp: true,
+};
+pub const UDP4: Flow = Flow {
+    net: Net::V4,
+    is_tcp: false,
+};
+pub const TCP6: Flow = Flow {
+    net: Net::V6,
+    is_tcp: true,
+};
+pub const UDP6: Flow = Flow {
+    net: Net::V6,
+    is_tcp: false,
+};
+
+impl Flow {
+    pub const ALL: [Flow; 4] = [TCP4, UDP4, TCP6, UDP6];
+    pub const TCP: [Flow; 2] = [TCP4, TCP6];
+    pub const UDP: [Flow; 2] = [UDP4, UDP6];
+
+    pub const fn name(self) -> &'static str {
+        match (self.is_tcp, self.net) {
+            (true, Net::V4) => "tcp4",
+            (true, Net::V6) => "tcp6",
+            (false, Net::V4) => "udp4",
+            (false, Net::V6) => "udp6",
+        }
+    }
+
+    /// IP protocol number.
+    pub const fn number(self) -> u8 {
+        if self.is_tcp { 6 } else { 17 }
+    }
+
+    /// The virtual service of most cases.
+    pub fn vip(self) -> (IpAddr, u16) {
+        (self.net.vip(), VPORT)
+    }
+
+    /// What carries `payload` between two ports: a segment with a SYN, or a datagram.
+    pub fn body(self, (source, destination): (u16, u16), payload: &[u8]) -> Body {
+        if self.is_tcp {
+            Body::Tcp(Tcp {
+                source,
+                destination,
+                flags: SYN,
+                sequence: 0x1000_0001,
+                acknowledgement: 0,
+                options: Vec::new(),
+                payload: payload.to_vec(),
+                checksum_error: 0,
+            })
+        } else {
+            Body::Udp(Udp {
+                source,
+                destination,
+                payload: payload.to_vec(),
+                with_checksum: true,
+                checksum_error: 0,
+            })
+        }
+    }
+
+    /// The first packet of a client: a SYN with options, or a datagram of odd length.
+    pub fn request(self, client: u8) -> Frame {
+        let payload: &[u8] = if self.is_tcp { b"" } else { b"question?" };
+        let body = self.body((CPORT, VPORT), payload);
+        let packet = Packet::new(self.net.client(client), self.net.vip(), body);
+        let frame = Frame {
+            destination: FRONT_MAC,
+            source: client_mac(client),
+            packet,
+            padding: Vec::new(),
+        };
+        if !self.is_tcp {
+            return frame;
+        }
+        // MSS 1460, SACK permitted, window scale 7.
+        let options = vec![2, 4, 0x05, 0xb4, 4, 2, 1, 3, 3, 7, 1, 0];
+        frame.with(|frame| frame.packet.tcp().options = options)
+    }
+
+    /// A later packet of a client.
+    pub fn later(self, client: u8) -> Frame {
+        let frame = self.request(client).payload(37);
+        if !self.is_tcp {
+            return frame;
+        }
+        frame.flags(ACK | PSH).with(|frame| {
+            let tcp = frame.packet.tcp();
+            tcp.acknowledgement = 0x2000_0002;
+            tcp.options = vec![1, 1, 8, 10, 0, 0, 1, 0, 0, 0, 2, 0];
+        })
+    }
+
+    /// A packet of a real server to a client's usual port: SYN+ACK, or a datagram.
+    pub fn reply(self, index: u32, (server, port): (IpAddr, u16), client: u8) -> Frame {
+        let payload: &[u8] = if self.is_tcp { b"" } else { b"answer" };
+        let mut body = self.body((port, CPORT), payload);
+        if let Body::Tcp(tcp) = &mut body {
+            tcp.flags = SYN | ACK;
+            tcp.acknowledgement = 0x1000_0002;
+        }
+        Frame {
+            destination: BACK_MAC,
+            source: server_mac(index),
+            packet: Packet::new(server, self.net.client(client), body),
+            padding: Vec::new(),
+        }
+    }
+}
+
+/// A client's frame as NAT sends it to server `index` at an address and port.
+pub fn natted(frame: &Frame, index: u32, (server, port): (IpAddr, u16)) -> Frame {
+    routed(frame, index).with(|frame| {
+        frame.packet.destination = server;
+        let (source, _) = frame.packet.ports();
+        frame.packet.set_ports(source, port);
+    })
+}
+
+/// A client's frame as direct routing sends it to server `index`.
+pub fn routed(frame: &Frame, index: u32) -> Frame {
+    frame.clone().with(|frame| {
+        frame.destination = server_mac(index);
+        frame.source = BACK_MAC;
+        frame.packet.ttl -= 1;
+    })
+}
+
+/// A client's frame as it goes through a tunnel to server `index`. The outer identification is 0,
+/// as DF makes any value right; where the packet inside has no DF it is arbitrary.
+pub fn tunnelled(frame: &Frame, index: u32, from: IpAddr, to: IpAddr) -> Frame {
+    let inner = routed(frame, index).packet;
+    let service = if inner.service & 3 == 3 {
+        inner.service & !3 | 2
+    } else {
+        inner.service
+    };
+    let outer = Packet {
+        service,
+        ttl: inner.ttl,
+        id: 0,
+        do_not_fragment: inner.source.is_ipv4() && inner.do_not_fragment,
+        ..Packet::new(from, to, Body::Inner(Box::new(inner)))
+    };
+    Frame {
+        destination: server_mac(index),
+        source: BACK_MAC,
+        packet: outer,
+        padding: frame.padding.clone(),
+    }
+}
+
+/// A NAT server's frame as its client gets it.
+pub fn replied(frame: &Frame, client: u8, (vip, port): (IpAddr, u16)) -> Frame {
+    frame.clone().with(|frame| {
+        frame.destination = client_mac(client);
+        frame.source = FRONT_MAC;
+        frame.packet.ttl -= 1;
+        frame.packet.source = vip;
+        let (_, destination) = frame.packet.ports();
+        frame.packet.set_ports(port, destination);
+    })
+}
+
+/// The ICMP error that answers a frame: from the address that it was sent to, back where it came
+/// from, quoting its IP header and the eight bytes after it.
+pub fn icmp_error(frame: &Frame, (kind, code): (u8, u8), rest: [u8; 4]) -> Frame {
+    let packet = &frame.packet;
+    let is_ipv4 = packet.source.is_ipv4();
+    let quote = if is_ipv4 { 20 + 8 } else { 40 + 8 };
+    let payload = packet.bytes()[..quote].to_vec();
+    let body = Body::Icmp {
+        kind,
+        code,
+        rest,
+        payload,
+    };
+    Frame {
+        destination: frame.source,
+        source: frame.destination,
+        packet: Packet {
+            service: if is_ipv4 { 0xc0 } else { 0 },
+            ttl: 64,
+            id: 0,
+            do_not_fragment: true,
+            ..Packet::new(packet.destination, packet.source, body)
+        },
+        padding: Vec::new(),
+    }
+}

@@ -1,0 +1,406 @@
+//! Frames as values: what goes in, and what is expected to come out.
+//!
+//! Bytes and checksums are made by `etherparse`, never by the code under test, and always in full:
+//! an expected frame is the one that came in with some fields changed, built anew.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use etherparse::{
+    EtherType, Ethernet2Header, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpDscp, IpEcn,
+    IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6FlowLabel, Ipv6Header, TcpHeader,
+    UdpHeader,
+};
+
+/// A MAC address.
+pub type Mac = [u8; 6];
+
+pub const FIN: u8 = 0x01;
+pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
+pub const PSH: u8 = 0x08;
+pub const ACK: u8 = 0x10;
+pub const URG: u8 = 0x20;
+
+/// An Ethernet frame with an IP packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub destination: Mac,
+    pub source: Mac,
+    pub packet: Packet,
+    /// Bytes after the packet, as short frames have.
+    pub padding: Vec<u8>,
+}
+
+/// An IP packet; both addresses are of one family. Fields of the other family are ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    /// TOS or traffic class.
+    pub service: u8,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// IPv4: identification.
+    pub id: u16,
+    /// IPv4: DF.
+    pub do_not_fragment: bool,
+    /// IPv4: MF, and the offset in units of eight bytes.
+    pub fragment: (bool, u16),
+    /// IPv4: options, a multiple of four bytes.
+    pub options: Vec<u8>,
+    /// IPv4: added to the right header checksum, in one's complement; 0 for a right one.
+    pub checksum_error: u16,
+    /// IPv6: flow label.
+    pub label: u32,
+    pub body: Body,
+}
+
+/// What an IP packet carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    Tcp(Tcp),
+    Udp(Udp),
+    /// ICMP or ICMPv6, by the family of the packet.
+    Icmp {
+        kind: u8,
+        code: u8,
+        rest: [u8; 4],
+        payload: Vec<u8>,
+    },
+    /// A tunnelled packet.
+    Inner(Box<Packet>),
+    /// Anything else: protocol and bytes.
+    Raw(u8, Vec<u8>),
+}
+
+/// A TCP segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tcp {
+    pub source: u16,
+    pub destination: u16,
+    pub flags: u8,
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    pub options: Vec<u8>,
+    pub payload: Vec<u8>,
+    /// Added to the right checksum, in one's complement; 0 for a right one.
+    pub checksum_error: u16,
+}
+
+/// A UDP datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Udp {
+    pub source: u16,
+    pub destination: u16,
+    pub payload: Vec<u8>,
+    /// False sends 0 for the checksum.
+    pub with_checksum: bool,
+    /// Added to the right checksum, in one's complement; 0 for a right one.
+    pub checksum_error: u16,
+}
+
+impl Frame {
+    /// The frame on the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let header = Ethernet2Header {
+            source: self.source,
+            destination: self.destination,
+            ether_type: match self.packet.destination {
+                IpAddr::V4(_) => EtherType::IPV4,
+                IpAddr::V6(_) => EtherType::IPV6,
+            },
+        };
+        [&header.to_bytes()[..], &self.packet.bytes(), &self.padding].concat()
+    }
+
+    /// The frame with something changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Frame)) -> Frame {
+        change(&mut self);
+        self
+    }
+
+    /// The frame with another TTL or hop limit.
+    pub fn ttl(self, ttl: u8) -> Frame {
+        self.with(|frame| frame.packet.ttl = ttl)
+    }
+
+    /// The frame with other TCP flags. Only for frames that carry TCP.
+    pub fn flags(self, flags: u8) -> Frame {
+        self.with(|frame| frame.packet.tcp().flags = flags)
+    }
+
+    /// The frame with other ports.
+    pub fn ports(self, source: u16, destination: u16) -> Frame {
+        self.with(|frame| frame.packet.set_ports(source, destination))
+    }
+
+    /// The frame with a payload of `length` bytes that are all different from their neighbours.
+    pub fn payload(self, length: usize) -> Frame {
+        let bytes = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
+        self.with(|frame| match &mut frame.packet.body {
+            Body::Tcp(tcp) => tcp.payload = bytes,
+            Body::Udp(udp) => udp.payload = bytes,
+            other => panic!("no transport payload in {other:?}"),
+        })
+    }
+}
+
+impl Packet {
+    /// A packet with the values that nothing cares about.
+    pub fn new(source: IpAddr, destination: IpAddr, body: Body) -> Packet {
+        Packet {
+            source,
+            destination,
+            service: 0,
+            ttl: 64,
+            id: 0x1234,
+            do_not_fragment: true,
+            fragment: (false, 0),
+            options: Vec::new(),
+            checksum_error: 0,
+            label: 0,
+            body,
+        }
+    }
+
+    /// The TCP segment. Panics if it carries none.
+    pub fn tcp(&mut self) -> &mut Tcp {
+        match &mut self.body {
+            Body::Tcp(tcp) => tcp,
+            other => panic!("no TCP in {other:?}"),
+        }
+    }
+
+    /// The UDP datagram. Panics if it carries none.
+    pub fn udp(&mut self) -> &mut Udp {
+        match &mut self.body {
+            Body::Udp(udp) => udp,
+            other => panic!("no UDP in {other:?}"),
+        }
+    }
+
+    /// Source and destination port. Panics if it carries neither TCP nor UDP.
+    pub fn ports(&self) -> (u16, u16) {
+        match &self.body {
+            Body::Tcp(tcp) => (tcp.source, tcp.destination),
+            Body::Udp(udp) => (udp.source, udp.destination),
+            other => panic!("no ports in {other:?}"),
+        }
+    }
+
+    /// Changes both ports.
+    pub fn set_ports(&mut self, to_source: u16, to_destination: u16) {
+        match &mut self.body {
+            Body::Tcp(Tcp {
+                source,
+                destination,
+                ..
+            })
+            | Body::Udp(Udp {
+                source,
+                destination,
+                ..
+            }) => {
+                *source = to_source;
+                *destination = to_destination;
+            }
+            other => panic!("no ports in {other:?}"),
+        }
+    }
+
+    /// Length of the packet in bytes.
+    pub fn length(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// The packet on the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let payload = self.body.bytes(self.source, self.destination);
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let mut header = Ipv4Header {
+                    dscp: IpDscp::try_new(self.service >> 2).expect("six bits"),
+                    ecn: IpEcn::try_new(self.service & 3).expect("two bits"),
+                    identification: self.id,
+                    dont_fragment: self.do_not_fragment,
+                    more_fragments: self.fragment.0,
+                    fragment_offset: IpFragOffset::try_new(self.fragment.1).expect("13 bits"),
+                    time_to_live: self.ttl,
+                    protocol: IpNumber(self.body.protocol(false)),
+                    source: source.octets(),
+                    destination: destination.octets(),
+                    options: Ipv4Options::try_from(&self.options[..]).expect("whole words"),
+                    ..Ipv4Header::default()
+                };
+                header
+                    .set_payload_len(payload.len())
+                    .expect("a short packet");
+                header.header_checksum =
+                    ones_add(header.calc_header_checksum(), self.checksum_error);
+                [&header.to_bytes()[..], &payload].concat()
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let header = Ipv6Header {
+                    traffic_class: self.service,
+                    flow_label: Ipv6FlowLabel::try_new(self.label).expect("20 bits"),
+                    payload_length: u16::try_from(payload.len()).expect("a short packet"),
+                    next_header: IpNumber(self.body.protocol(true)),
+                    hop_limit: self.ttl,
+                    source: source.octets(),
+                    destination: destination.octets(),
+                };
+                [&header.to_bytes()[..], &payload].concat()
+            }
+            mixed => panic!("addresses of two families: {mixed:?}"),
+        }
+    }
+}
+
+impl Body {
+    fn protocol(&self, outer_is_v6: bool) -> u8 {
+        match self {
+            Body::Tcp(_) => 6,
+            Body::Udp(_) => 17,
+            Body::Icmp { .. } if outer_is_v6 => 58,
+            Body::Icmp { .. } => 1,
+            Body::Inner(inner) if inner.source.is_ipv6() => 41,
+            Body::Inner(_) => 4,
+            Body::Raw(protocol, _) => *protocol,
+        }
+    }
+
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        match self {
+            Body::Tcp(tcp) => tcp.bytes(source, destination),
+            Body::Udp(udp) => udp.bytes(source, destination),
+            Body::Icmp {
+                kind,
+                code,
+                rest,
+                payload,
+            } => icmp(source, destination, (*kind, *code, *rest), payload),
+            Body::Inner(inner) => inner.bytes(),
+            Body::Raw(_, bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Tcp {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let mut header = TcpHeader::new(self.source, self.destination, self.sequence, 0xfaf0);
+        header.acknowledgment_number = self.acknowledgement;
+        header.fin = self.flags & FIN != 0;
+        header.syn = self.flags & SYN != 0;
+        header.rst = self.flags & RST != 0;
+        header.psh = self.flags & PSH != 0;
+        header.ack = self.flags & ACK != 0;
+        header.urg = self.flags & URG != 0;
+        header.ece = self.flags & 0x40 != 0;
+        header.cwr = self.flags & 0x80 != 0;
+        header
+            .set_options_raw(&self.options)
+            .expect("at most 40 bytes");
+        let checksum = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                header.calc_checksum_ipv4_raw(source.octets(), destination.octets(), &self.payload)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                header.calc_checksum_ipv6_raw(source.octets(), destination.octets(), &self.payload)
+            }
+            mixed => panic!("addresses of two families: {mixed:?}"),
+        };
+        header.checksum = ones_add(checksum.expect("a short segment"), self.checksum_error);
+        [&header.to_bytes()[..], &self.payload].concat()
+    }
+}
+
+impl Udp {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let (from, to, payload) = (self.source, self.destination, &self.payload[..]);
+        let mut header =
+            UdpHeader::without_ipv4_checksum(from, to, payload.len()).expect("a short datagram");
+        if self.with_checksum {
+            let checksum = match (source, destination) {
+                (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    header.calc_checksum_ipv4_raw(source.octets(), destination.octets(), payload)
+                }
+                (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    header.calc_checksum_ipv6_raw(source.octets(), destination.octets(), payload)
+                }
+                mixed => panic!("addresses of two families: {mixed:?}"),
+            };
+            header.checksum = ones_add(checksum.expect("a short datagram"), self.checksum_error);
+        }
+        [&header.to_bytes()[..], payload].concat()
+    }
+}
+
+fn icmp(
+    source: IpAddr,
+    destination: IpAddr,
+    (type_u8, code_u8, bytes5to8): (u8, u8, [u8; 4]),
+    payload: &[u8],
+) -> Vec<u8> {
+    match (source, destination) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => {
+            let kind = Icmpv4Type::Unknown {
+                type_u8,
+                code_u8,
+                bytes5to8,
+            };
+            [
+                &Icmpv4Header::with_checksum(kind, payload).to_bytes()[..],
+                payload,
+            ]
+            .concat()
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let kind = Icmpv6Type::Unknown {
+                type_u8,
+                code_u8,
+                bytes5to8,
+            };
+            let header =
+                Icmpv6Header::with_checksum(kind, source.octets(), destination.octets(), payload);
+            [&header.expect("a short message").to_bytes()[..], payload].concat()
+        }
+        mixed => panic!("addresses of two families: {mixed:?}"),
+    }
+}
+
+/// Adds in one's complement: what an error in a checksum survives an incremental update as.
+fn ones_add(checksum: u16, error: u16) -> u16 {
+    if error == 0 {
+        return checksum;
+    }
+    let sum = u32::from(checksum) + u32::from(error);
+    (sum & 0xffff) as u16 + (sum >> 16) as u16
+}
+
+/// An IPv4 address as the maps of VIPs hold it.
+pub fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// An address in the first bytes of sixteen, as a server's line holds it.
+pub fn leading(address: IpAddr) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    match address {
+        IpAddr::V4(address) => bytes[..4].copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => bytes = address.octets(),
+    }
+    bytes
+}
+
+/// `192.0.2.n` and the like.
+pub fn v4(text: &str) -> IpAddr {
+    IpAddr::V4(text.parse::<Ipv4Addr>().expect("an IPv4 address"))
+}
+
+/// `2001:db8::n` and the like.
+pub fn v6(text: &str) -> IpAddr {
+    IpAddr::V6(text.parse::<Ipv6Addr>().expect("an IPv6 address"))
+}

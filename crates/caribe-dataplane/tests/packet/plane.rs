@@ -1,0 +1,583 @@
+//! The built BPF programs, loaded with small maps, in a network namespace of their own.
+
+use std::mem::offset_of;
+use std::net::IpAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues};
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use caribe_packet::connection::{Connection4, Connection6, Meta};
+use caribe_packet::server::{Load, Server, Traffic};
+use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
+use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
+use caribe_packet::table::WAYS;
+use caribe_packet::tcp_state::State;
+use caribe_packet::verdict::{COUNTERS, Counters};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
+use crate::frame::mapped;
+use crate::pod::Plain;
+
+/// How big the maps are.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Buckets of each connection table.
+    pub buckets: u32,
+    /// Real servers, index 0 unused.
+    pub servers: u32,
+    /// Slots of schedulers, and rotations.
+    pub slots: u32,
+}
+
+/// What most cases need.
+pub const SMALL: Sizes = Sizes {
+    buckets: 32,
+    servers: 32,
+    slots: 64,
+};
+
+/// An action of XDP, and ABORTED, which no program of ours may return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Aborted,
+    Drop,
+    Pass,
+    Transmit,
+    Redirect,
+}
+
+/// What a program did with a frame.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    pub action: Action,
+    pub frame: Vec<u8>,
+}
+
+/// A slot of either table that is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub slot: u32,
+    pub client: (IpAddr, u16),
+    pub peer: (IpAddr, u16),
+    pub protocol: u8,
+    pub server: u32,
+    pub server_address: IpAddr,
+    pub server_port: u16,
+    pub client_interface: u32,
+    pub client_mac: [u8; 6],
+    pub own_mac: [u8; 6],
+    pub state: u8,
+    pub flags: u16,
+    pub life: u8,
+    pub deadline: u32,
+}
+
+/// The programs and their maps.
+pub struct Plane {
+    ebpf: Ebpf,
+    sizes: Sizes,
+    /// Index of an interface that exists: where clients are.
+    pub front: u32,
+    /// Index of another: where servers are.
+    pub back: u32,
+    pub settings: Settings,
+    settings_map: Array<MapData, Plain<Settings>>,
+    services4: HashMap<MapData, Plain<ServiceKey4>, Plain<Service>>,
+    services6: HashMap<MapData, Plain<ServiceKey6>, Plain<Service>>,
+    vips: HashMap<MapData, [u8; 16], u32>,
+    slots: Array<MapData, Plain<Slot>>,
+    cursors: Array<MapData, u64>,
+    servers: Array<MapData, Plain<Server>>,
+    loads: Array<MapData, u64>,
+    traffic: PerCpuArray<MapData, Plain<Traffic>>,
+    counters: PerCpuArray<MapData, Plain<Counters>>,
+    tags: [Array<MapData, u64>; 2],
+    connections4: Array<MapData, [u8; size_of::<Connection4>()]>,
+    connections6: Array<MapData, [u8; size_of::<Connection6>()]>,
+    replies: [Array<MapData, [u64; WAYS as usize]>; 2],
+    decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
+    decapsulate_counts: PerCpuArray<MapData, u64>,
+}
+
+/// A map that the object must have, as the type that it must be.
+macro_rules! map {
+    ($ebpf:expr, $name:literal) => {
+        $ebpf
+            .take_map($name)
+            .unwrap_or_else(|| panic!("the object has no map {}", $name))
+            .try_into()
+            .unwrap_or_else(|error| panic!("map {}: {error}", $name))
+    };
+}
+
+impl Plane {
+    /// Loads the programs and moves the calling thread to a network namespace with two
+    /// interfaces and to one processor, so that per-processor counts are in one place.
+    ///
+    /// # Panics
+    ///
+    /// Without root, `ip`, or a kernel that takes the programs: then nothing here can be tested.
+    pub fn load(sizes: Sizes) -> Plane {
+        let (front, back) = enter_namespace();
+        stay_on_one_processor();
+        let mut loader = EbpfLoader::new();
+        for (name, entries) in [
+            ("SLOTS", sizes.slots),
+            ("CURSORS", sizes.slots),
+            ("SERVERS", sizes.servers),
+            ("LOADS", sizes.servers),
+            ("TRAFFIC", sizes.servers),
+            ("ROSTER", sizes.servers),
+            ("TAGS4", sizes.buckets),
+            ("TAGS6", sizes.buckets),
+            ("REPLIES4", sizes.buckets),
+            ("REPLIES6", sizes.buckets),
+            ("CONNECTIONS4", sizes.buckets * WAYS),
+            ("CONNECTIONS6", sizes.buckets * WAYS),
+        ] {
+            loader.map_max_entries(name, entries);
+        }
+        let mut ebpf = loader
+            .load(caribe_dataplane::object::BYTES)
+            .unwrap_or_else(|error| panic!("load the BPF object (root is needed): {error:?}"));
+        for name in ["director", "decapsulate"] {
+            program(&mut ebpf, name)
+                .load()
+                .unwrap_or_else(|error| panic!("the verifier refuses {name}: {error:?}"));
+        }
+        Plane {
+            settings_map: map!(ebpf, "SETTINGS"),
+            services4: map!(ebpf, "SERVICES4"),
+            services6: map!(ebpf, "SERVICES6"),
+            vips: map!(ebpf, "VIPS"),
+            slots: map!(ebpf, "SLOTS"),
+            cursors: map!(ebpf, "CURSORS"),
+            servers: map!(ebpf, "SERVERS"),
+            loads: map!(ebpf, "LOADS"),
+            traffic: map!(ebpf, "TRAFFIC"),
+            counters: map!(ebpf, "COUNTERS"),
+            tags: [map!(ebpf, "TAGS4"), map!(ebpf, "TAGS6")],
+            connections4: map!(ebpf, "CONNECTIONS4"),
+            connections6: map!(ebpf, "CONNECTIONS6"),
+            replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
+            decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
+            decapsulate_counts: map!(ebpf, "DECAPSULATE_COUNTS"),
+            settings: default_settings(sizes),
+            ebpf,
+            sizes,
+            front,
+            back,
+        }
+    }
+
+    /// Makes every map what it was when it was created, and the settings the usual ones.
+    pub fn reset(&mut self) {
+        let zeroed = "an element of the map";
+        for bucket in 0..self.sizes.buckets {
+            for family in 0..2 {
+                self.tags[family].set(bucket, 0, 0).expect(zeroed);
+                self.replies[family].set(bucket, [0; 8], 0).expect(zeroed);
+            }
+            for slot in bucket * WAYS..(bucket + 1) * WAYS {
+                self.connections4.set(slot, [0; 64], 0).expect(zeroed);
+                self.connections6.set(slot, [0; 128], 0).expect(zeroed);
+            }
+        }
+        let processors = aya::util::nr_cpus().expect("the number of processors");
+        for server in 0..self.sizes.servers {
+            self.servers
+                .set(server, Plain(Server::default()), 0)
+                .expect(zeroed);
+            self.loads.set(server, 0, 0).expect(zeroed);
+            let nothing = vec![Plain(Traffic::default()); processors];
+            let nothing = PerCpuValues::try_from(nothing).expect("a value per processor");
+            self.traffic.set(server, nothing, 0).expect(zeroed);
+        }
+        for slot in 0..self.sizes.slots {
+            self.slots
+                .set(slot, Plain(Slot::default()), 0)
+                .expect(zeroed);
+            self.cursors.set(slot, 0, 0).expect(zeroed);
+        }
+        for key in self
+            .services4
+            .keys()
+            .collect::<Result<Vec<_>, _>>()
+            .expect("keys")
+        {
+            self.services4.remove(&key).expect("a key that is there");
+        }
+        for key in self
+            .services6
+            .keys()
+            .collect::<Result<Vec<_>, _>>()
+            .expect("keys")
+        {
+            self.services6.remove(&key).expect("a key that is there");
+        }
+        for map in [&mut self.vips, &mut self.decapsulate_vips] {
+            for key in map.keys().collect::<Result<Vec<_>, _>>().expect("keys") {
+                map.remove(&key).expect("a key that is there");
+            }
+        }
+        for count in 0..3 {
+            let zeroes = PerCpuValues::try_from(vec![0; processors]).expect("one per processor");
+            self.decapsulate_counts.set(count, zeroes, 0).expect(zeroed);
+        }
+        self.set_counters(&Counters {
+            verdicts: [0; COUNTERS],
+            icmp_window: 0,
+            icmp_sent: 0,
+        });
+        self.settings = default_settings(self.sizes);
+        self.write_settings();
+    }
+
+    /// Runs a program once on a frame that arrived by an interface. `metadata` is put in front of
+    /// the frame, where it takes away room for headers.
+    pub fn run(&mut self, name: &str, interface: u32, metadata: usize, frame: &[u8]) -> Ran {
+        let data = [&vec![0; metadata][..], frame].concat();
+        let mut out = vec![0; data.len() + 256];
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
+        // egress_ifindex.
+        let context = [metadata as u32, data.len() as u32, 0, interface, 0, 0];
+        let context = context.map(u32::to_ne_bytes).concat();
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&data);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context);
+        let ran = program(&mut self.ebpf, name)
+            .test_run(options)
+            .unwrap_or_else(|error| panic!("run {name} on {} bytes: {error}", frame.len()));
+        out.truncate(ran.data_size_out as usize);
+        Ran {
+            action: match ran.return_value {
+                0 => Action::Aborted,
+                1 => Action::Drop,
+                2 => Action::Pass,
+                3 => Action::Transmit,
+                4 => Action::Redirect,
+                other => panic!("{name} returned {other}, which is no action of XDP"),
+            },
+            frame: out.split_off(metadata),
+        }
+    }
+
+    /// Carries changes of `settings` to the map.
+    pub fn write_settings(&mut self) {
+        self.settings_map
+            .set(0, Plain(self.settings), 0)
+            .expect("the one element");
+    }
+
+    pub fn set_server(&mut self, index: u32, server: Server) {
+        self.servers
+            .set(index, Plain(server), 0)
+            .expect("a server of the map");
+    }
+
+    pub fn set_slot(&mut self, index: u32, slot: Slot) {
+        self.slots
+            .set(index, Plain(slot), 0)
+            .expect("a slot of the map");
+    }
+
+    /// Enters a service, its VIP included.
+    pub fn set_service(&mut self, address: IpAddr, port: u16, protocol: u8, service: Service) {
+        let port = port.to_be_bytes();
+        match address {
+            IpAddr::V4(address) => {
+                let key = ServiceKey4 {
+                    address: address.octets(),
+                    port,
+                    protocol,
+                    padding: 0,
+                };
+                self.services4
+                    .insert(Plain(key), Plain(service), 0)
+                    .expect("room");
+            }
+            IpAddr::V6(address) => {
+                let key = ServiceKey6 {
+                    address: address.octets(),
+                    port,
+                    protocol,
+                    padding: 0,
+                };
+                self.services6
+                    .insert(Plain(key), Plain(service), 0)
+                    .expect("room");
+            }
+        }
+        self.vips.insert(mapped(address), 1, 0).expect("room");
+    }
+
+    /// The load of a server.
+    pub fn load_of(&self, server: u32) -> Load {
+        Load(self.loads.get(&server, 0).expect("a server of the map"))
+    }
+
+    pub fn set_load(&mut self, server: u32, active: u32, inactive: u32) {
+        let load = u64::from(active) << 32 | u64::from(inactive);
+        self.loads
+            .set(server, load, 0)
+            .expect("a server of the map");
+    }
+
+    /// Picks that a rotation has made.
+    pub fn picks(&self, cursor: u32) -> u64 {
+        self.cursors.get(&cursor, 0).expect("a cursor of the map")
+    }
+
+    pub fn set_picks(&mut self, cursor: u32, picks: u64) {
+        self.cursors
+            .set(cursor, picks, 0)
+            .expect("a cursor of the map");
+    }
+
+    /// The traffic of a server on all processors.
+    pub fn traffic_of(&self, server: u32) -> Traffic {
+        let values = self.traffic.get(&server, 0).expect("a server of the map");
+        values
+            .iter()
+            .fold(Traffic::default(), |sum, Plain(one)| Traffic {
+                connections: sum.connections + one.connections,
+                packets_in: sum.packets_in + one.packets_in,
+                bytes_in: sum.bytes_in + one.bytes_in,
+                packets_out: sum.packets_out + one.packets_out,
+                bytes_out: sum.bytes_out + one.bytes_out,
+            })
+    }
+
+    /// Counters by verdict, on all processors.
+    pub fn verdicts(&self) -> [u64; COUNTERS] {
+        let values = self.counters.get(&0, 0).expect("the one element");
+        let mut sum = [0; COUNTERS];
+        for Plain(counters) in values.iter() {
+            for (sum, count) in sum.iter_mut().zip(counters.verdicts) {
+                *sum += count;
+            }
+        }
+        sum
+    }
+
+    /// The window of the ICMP limit that a processor counts in: the latest of all processors'.
+    pub fn icmp_window(&self) -> u32 {
+        let values = self.counters.get(&0, 0).expect("the one element");
+        values
+            .iter()
+            .map(|Plain(counters)| counters.icmp_window)
+            .max()
+            .expect("a processor")
+    }
+
+    /// Sets the counters of every processor.
+    pub fn set_counters(&mut self, counters: &Counters) {
+        let processors = aya::util::nr_cpus().expect("the number of processors");
+        let values = PerCpuValues::try_from(vec![Plain(*counters); processors]);
+        self.counters
+            .set(0, values.expect("a value per processor"), 0)
+            .expect("the one element");
+    }
+
+    /// Lets `decapsulate` unwrap packets for an address.
+    pub fn add_decapsulate_vip(&mut self, address: IpAddr) {
+        self.decapsulate_vips
+            .insert(mapped(address), 1, 0)
+            .expect("room");
+    }
+
+    /// Packets unwrapped, passed and refused.
+    pub fn decapsulated(&self) -> [u64; 3] {
+        [0, 1, 2].map(|count| {
+            let values = self
+                .decapsulate_counts
+                .get(&count, 0)
+                .expect("one of three");
+            values.iter().sum()
+        })
+    }
+
+    /// Every slot in use, of both families.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for slot in 0..self.sizes.buckets * WAYS {
+            let bytes = self.connections4.get(&slot, 0).expect("a slot of the map");
+            entries.extend(entry(slot, &bytes, &LAYOUT4));
+            let bytes = self.connections6.get(&slot, 0).expect("a slot of the map");
+            entries.extend(entry(slot, &bytes, &LAYOUT6));
+        }
+        entries
+    }
+
+    /// Sets the deadline of a connection: the upper half of its word of life.
+    pub fn set_deadline(&mut self, entry: &Entry, deadline: u32) {
+        let deadline = deadline.to_le_bytes();
+        if entry.client.0.is_ipv4() {
+            let mut bytes = self.connections4.get(&entry.slot, 0).expect("a slot");
+            bytes[LAYOUT4.meta + 4..LAYOUT4.meta + 8].copy_from_slice(&deadline);
+            self.connections4.set(entry.slot, bytes, 0).expect("a slot");
+        } else {
+            let mut bytes = self.connections6.get(&entry.slot, 0).expect("a slot");
+            bytes[LAYOUT6.meta + 4..LAYOUT6.meta + 8].copy_from_slice(&deadline);
+            self.connections6.set(entry.slot, bytes, 0).expect("a slot");
+        }
+    }
+
+    /// Words of the reply index that are in use.
+    pub fn reply_entries(&self, is_ipv4: bool) -> usize {
+        let replies = &self.replies[usize::from(!is_ipv4)];
+        (0..self.sizes.buckets)
+            .flat_map(|bucket| replies.get(&bucket, 0).expect("a bucket of the map"))
+            .filter(|word| *word != 0)
+            .count()
+    }
+
+    /// Fills the reply index with words that no flow has.
+    pub fn occupy_reply_index(&mut self) {
+        for bucket in 0..self.sizes.buckets {
+            for replies in &mut self.replies {
+                replies
+                    .set(bucket, [1 << 32; 8], 0)
+                    .expect("a bucket of the map");
+            }
+        }
+    }
+}
+
+/// Now, by the packet path's clock: coarse monotonic time in units of 2^20 nanoseconds.
+pub fn now() -> u32 {
+    let time = ClockId::CLOCK_MONOTONIC_COARSE
+        .now()
+        .expect("Linux has this clock");
+    ((time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64) >> 20) as u32
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+    ebpf.program_mut(name)
+        .unwrap_or_else(|| panic!("the object has no program {name}"))
+        .try_into()
+        .unwrap_or_else(|error| panic!("program {name}: {error}"))
+}
+
+fn default_settings(sizes: Sizes) -> Settings {
+    let mut timeouts = [0; 16];
+    for state in State::ALL {
+        timeouts[state as usize] = ticks_of_seconds(state.default_timeout());
+    }
+    Settings {
+        seed: [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210],
+        reply_seed: [0x1111_2222_3333_4444, 0x5555_6666_7777_8888],
+        buckets4: sizes.buckets,
+        buckets6: sizes.buckets,
+        timeouts,
+        icmp_limit: 1_000_000,
+        layout: LAYOUT,
+    }
+}
+
+/// Where the fields of a slot are.
+struct SlotLayout {
+    /// Bytes of an address.
+    address: usize,
+    meta: usize,
+    server: usize,
+    client_interface: usize,
+    client_mac: usize,
+    server_port: usize,
+    own_mac: usize,
+    server_address: usize,
+}
+
+macro_rules! slot_layout {
+    ($connection:ty, $address:literal) => {
+        SlotLayout {
+            address: $address,
+            meta: offset_of!($connection, meta),
+            server: offset_of!($connection, server),
+            client_interface: offset_of!($connection, client_interface),
+            client_mac: offset_of!($connection, client_mac),
+            server_port: offset_of!($connection, server_port),
+            own_mac: offset_of!($connection, own_mac),
+            server_address: offset_of!($connection, server_address),
+        }
+    };
+}
+
+const LAYOUT4: SlotLayout = slot_layout!(Connection4, 4);
+const LAYOUT6: SlotLayout = slot_layout!(Connection6, 16);
+
+/// What a slot holds, if it is in use.
+fn entry(slot: u32, bytes: &[u8], layout: &SlotLayout) -> Option<Entry> {
+    let u16_at = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let u32_at = |at: usize| u32::from_le_bytes(array(&bytes[at..]));
+    let address_at = |at: usize| match layout.address {
+        4 => IpAddr::from(array::<4>(&bytes[at..])),
+        _ => IpAddr::from(array::<16>(&bytes[at..])),
+    };
+    // The key: both addresses, both ports, the protocol.
+    let ports = 2 * layout.address;
+    let meta = Meta(u64::from_le_bytes(array(&bytes[layout.meta..])));
+    (meta.0 != 0).then(|| Entry {
+        slot,
+        client: (address_at(0), u16_at(ports)),
+        peer: (address_at(layout.address), u16_at(ports + 2)),
+        protocol: bytes[ports + 4],
+        server: u32_at(layout.server),
+        server_address: address_at(layout.server_address),
+        server_port: u16_at(layout.server_port),
+        client_interface: u32_at(layout.client_interface),
+        client_mac: array(&bytes[layout.client_mac..]),
+        own_mac: array(&bytes[layout.own_mac..]),
+        state: meta.state(),
+        flags: meta.flags(),
+        life: meta.life(),
+        deadline: meta.deadline(),
+    })
+}
+
+/// The first bytes of a slice that is long enough.
+fn array<const LENGTH: usize>(bytes: &[u8]) -> [u8; LENGTH] {
+    *bytes
+        .first_chunk()
+        .expect("a slot is longer than its fields")
+}
+
+/// Moves the thread to a fresh network namespace with a pair of interfaces. It ends with the
+/// thread.
+fn enter_namespace() -> (u32, u32) {
+    unshare(CloneFlags::CLONE_NEWNET)
+        .unwrap_or_else(|error| panic!("make a network namespace (root is needed): {error}"));
+    let made = Command::new("ip")
+        .args([
+            "link", "add", "front", "type", "veth", "peer", "name", "back",
+        ])
+        .output()
+        .unwrap_or_else(|error| panic!("run ip (of Debian's iproute2): {error}"));
+    assert!(
+        made.status.success(),
+        "ip link add: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let index = |name| nix::net::if_::if_nametoindex(name).expect("an interface that was made");
+    (index("front"), index("back"))
+}
+
+/// Keeps the thread on one processor; the next thread gets the next one.
+fn stay_on_one_processor() {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    let this_thread = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this_thread).expect("a thread may ask where it may run");
+    let processors: Vec<_> = (0..CpuSet::count())
+        .filter(|processor| allowed.is_set(*processor).unwrap_or(false))
+        .collect();
+    let mut only = CpuSet::new();
+    only.set(processors[THREADS.fetch_add(1, Ordering::Relaxed) % processors.len()])
+        .expect("a processor of the set");
+    sched_setaffinity(this_thread, &only).expect("a thread may stay where it may run");
+}

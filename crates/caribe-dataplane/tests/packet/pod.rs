@@ -1,0 +1,32 @@
+//! Values of `caribe-packet` as aya moves them in and out of maps.
+
+use caribe_packet::server::{Server, Traffic};
+use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
+use caribe_packet::settings::Settings;
+use caribe_packet::verdict::Counters;
+
+/// A value that may be copied to and from a map byte by byte.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub struct Plain<T>(pub T);
+
+macro_rules! plain {
+    ($($type:ty),+ $(,)?) => {
+        $(
+            // SAFETY: made of integers and arrays of them, `repr(C)`, without padding: every
+            // pattern of bytes is a value, and every byte of a value is initialised.
+            unsafe impl aya::Pod for Plain<$type> {}
+        )+
+    };
+}
+
+plain!(
+    Counters,
+    Server,
+    Service,
+    ServiceKey4,
+    ServiceKey6,
+    Settings,
+    Slot,
+    Traffic,
+);
