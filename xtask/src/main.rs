@@ -8,6 +8,7 @@
 mod bench;
 mod bpf;
 mod demo;
+mod interrupt;
 mod machine;
 mod report;
 mod repository;

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::rule::RuleAction;
 use rtnetlink::{AddressMessageBuilder, RouteMessageBuilder};
 
 use crate::namespace::Namespace;
@@ -167,6 +169,51 @@ impl Host {
             .build();
         netlink::converse(&self.namespace, action, async |handle| {
             handle.route().add(route).execute().await
+        })
+    }
+
+    /// Sends whatever has a source address in `source` to `gateway`, by a routing table of its
+    /// own: what a real server with two interfaces needs, to answer NAT through the director.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    pub fn add_route_from(
+        &self,
+        source: IpNet,
+        gateway: IpAddr,
+        table: u8,
+    ) -> Result<(), LabError> {
+        let action = format!("send what comes from {source} to {gateway}");
+        let mut route = RouteMessageBuilder::<IpAddr>::new()
+            .gateway(gateway)
+            .map_err(|_| LabError::Name {
+                what: "gateway",
+                name: gateway.to_string(),
+                rule: "an address",
+            })?
+            .table_id(u32::from(table))
+            .build();
+        if gateway.is_ipv6() {
+            route.header.address_family = AddressFamily::Inet6;
+        }
+        netlink::converse(&self.namespace, action, async |handle| {
+            handle.route().add(route).execute().await?;
+            let rule = handle
+                .rule()
+                .add()
+                .table_id(u32::from(table))
+                .action(RuleAction::ToTable);
+            match source {
+                IpNet::V4(net) => {
+                    let rule = rule.v4().source_prefix(net.network(), net.prefix_len());
+                    rule.execute().await
+                }
+                IpNet::V6(net) => {
+                    let rule = rule.v6().source_prefix(net.network(), net.prefix_len());
+                    rule.execute().await
+                }
+            }
         })
     }
 

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use xshell::Shell;
 
+use crate::interrupt::Interrupt;
 use crate::report::{Report, Stopwatch, step};
 
 /// A run about to be made.
@@ -22,6 +23,8 @@ pub(super) struct Run<'a> {
     targets: &'a [&'a str],
     filter: Option<&'a str>,
     parallel: bool,
+    /// A run in a group of its own does not hear of Ctrl-C by itself.
+    interrupt: &'a Interrupt,
 }
 
 /// The sums of the `test result:` lines.
@@ -34,12 +37,13 @@ struct Counts {
 
 impl<'a> Run<'a> {
     /// Tests of these targets, one at a time.
-    pub(super) fn new(name: &'a str, targets: &'a [&'a str]) -> Run<'a> {
+    pub(super) fn new(name: &'a str, targets: &'a [&'a str], interrupt: &'a Interrupt) -> Run<'a> {
         Run {
             name,
             targets,
             filter: None,
             parallel: false,
+            interrupt,
         }
     }
 
@@ -116,7 +120,7 @@ impl<'a> Run<'a> {
         let mut child = command.spawn().context("cannot run cargo test")?;
         let stdout = child.stdout.take().context("cargo test has no output")?;
         let reader = thread::spawn(move || show_and_count(BufReader::new(stdout)));
-        let status = wait_at_most(&mut child, limit);
+        let status = wait_at_most(&mut child, limit, self.interrupt);
         let counts = match reader.join() {
             Ok(counts) => counts?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -126,13 +130,13 @@ impl<'a> Run<'a> {
 }
 
 /// Waits for the end of a run, and brings it about when it is overdue.
-fn wait_at_most(child: &mut Child, limit: Duration) -> Result<bool> {
+fn wait_at_most(child: &mut Child, limit: Duration, interrupt: &Interrupt) -> Result<bool> {
     let deadline = Deadline::after(limit);
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for cargo test")? {
             return Ok(status.success());
         }
-        if deadline.passed() {
+        if deadline.passed() || interrupt.came() {
             let group = Pid::from_raw(child.id().cast_signed());
             killpg(group, Signal::SIGKILL).context("cannot end a run that hangs")?;
             child.wait().context("cannot reap cargo test")?;

@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use caribe_lab::Lab;
 use xshell::{Shell, cmd};
 
+use crate::interrupt::Interrupt;
 use crate::machine::{self, Purpose};
 use crate::report::{Report, Stopwatch};
 use crate::repository::Repository;
@@ -76,24 +78,35 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     }
 
     let filter = arguments.filter.as_deref();
-    Run::new("Unit tests", &["--lib", "--bins"])
+    let interrupt = Interrupt::watch()?;
+    Run::new("Unit tests", &["--lib", "--bins"], &interrupt)
         .filter(filter)
         .in_parallel()
         .run(&shell, TIME_LIMIT, may_skip, &mut report);
     if machine::is_root() {
         // One at a time: they share the machine's two cores, and their time limits are real.
-        Run::new("Packet, lab and black-box tests", &["--test", "*"])
-            .filter(filter)
-            .run(&shell, TIME_LIMIT, may_skip, &mut report);
+        Run::new(
+            "Packet, lab and black-box tests",
+            &["--test", "*"],
+            &interrupt,
+        )
+        .filter(filter)
+        .run(&shell, TIME_LIMIT, may_skip, &mut report);
     } else {
         let what = "packet and lab tests, and the verifier: they need root";
         report.not_run(what.to_owned(), may_skip);
     }
-    Run::new("Examples in the documentation", &["--doc"])
+    Run::new("Examples in the documentation", &["--doc"], &interrupt)
         .filter(filter)
         .in_parallel()
         .run(&shell, TIME_LIMIT, may_skip, &mut report);
 
+    if interrupt.came() {
+        // What killed tests could not remove.
+        Lab::remove_leftovers()?;
+        report.print(watch.elapsed());
+        return Ok(Interrupt::status());
+    }
     if everything && machine::is_root() {
         report.check("The verifier of this kernel", || {
             verify::on_this_kernel(repository, &object)
