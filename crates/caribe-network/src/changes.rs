@@ -32,6 +32,8 @@ pub enum Change {
 /// The stream of [`Change`]s that [`Network::connect`](crate::Network::connect) opens.
 pub struct Changes {
     stream: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    /// Never asks anything: the connection lives as long as it has a handle.
+    _listener: rtnetlink::Handle,
 }
 
 impl std::fmt::Debug for Changes {
@@ -45,9 +47,11 @@ impl Changes {
         messages: impl futures_util::Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, A)>
         + Send
         + 'static,
+        listener: rtnetlink::Handle,
     ) -> Self {
         Changes {
             stream: messages.map(|(message, _)| message).boxed(),
+            _listener: listener,
         }
     }
 

@@ -1,43 +1,36 @@
 //! Interfaces and addresses, in a real namespace.
 
-mod support;
+mod segment;
 
 use std::net::IpAddr;
 
 use caribe_network::{AddressOutcome, AssignedAddress, FloatingSpec, Network, NetworkError};
-use support::Namespace;
+use segment::{Segment, inside};
 
 fn spec(address: &str, prefix: u8, label: Option<&str>) -> FloatingSpec {
     FloatingSpec {
-        interface: "a0".to_owned(),
+        interface: "eth0".to_owned(),
         address: address.parse().expect("an address"),
         prefix,
         label: label.map(str::to_owned),
     }
 }
 
-fn pair() -> (Namespace, Namespace) {
-    let (ours, peer) = (Namespace::new(), Namespace::new());
-    ours.join("a0", &peer, "b0");
-    (ours, peer)
-}
-
 async fn find(network: &Network, address: &str) -> Option<AssignedAddress> {
     let address: IpAddr = address.parse().expect("an address");
-    let all = network.addresses("a0").await.expect("addresses");
+    let all = network.addresses("eth0").await.expect("addresses");
     all.into_iter().find(|each| each.address == address)
 }
 
 #[test]
 fn an_interface_is_found_by_its_name() {
-    let (ours, _peer) = pair();
-    ours.run(|| async {
-        let (network, _changes) = Network::connect().expect("netlink");
-        let a0 = network.interface("a0").await.expect("a0");
-        assert_eq!((a0.name.as_str(), a0.mtu), ("a0", 1500));
-        assert!(a0.up && a0.running && !a0.loopback);
-        assert!(a0.mac.is_some());
-        assert_eq!(a0.xdp, None);
+    let segment = Segment::bare("net-names");
+    inside(&segment.ours, async |network| {
+        let eth0 = network.interface("eth0").await.expect("eth0");
+        assert_eq!((eth0.name.as_str(), eth0.mtu), ("eth0", 1500));
+        assert!(eth0.up && eth0.running && !eth0.loopback);
+        assert!(eth0.mac.is_some());
+        assert_eq!(eth0.xdp, None);
 
         let lo = network.interface("lo").await.expect("lo");
         assert!(lo.loopback);
@@ -55,10 +48,9 @@ fn an_interface_is_found_by_its_name() {
 
 #[test]
 fn an_ipv4_address_goes_on_with_its_label_and_comes_off() {
-    let (ours, _peer) = pair();
-    ours.run(|| async {
-        let (network, _changes) = Network::connect().expect("netlink");
-        let vip = spec("192.0.2.80", 24, Some("a0:1"));
+    let segment = Segment::bare("net-label");
+    inside(&segment.ours, async |network| {
+        let vip = spec("192.0.2.80", 24, Some("eth0:1"));
         assert_eq!(
             network.add_address(&vip).await.expect("added"),
             AddressOutcome::Added
@@ -67,10 +59,10 @@ fn an_ipv4_address_goes_on_with_its_label_and_comes_off() {
             network.add_address(&vip).await.expect("there"),
             AddressOutcome::AlreadyThere
         );
-        let found = find(&network, "192.0.2.80").await.expect("on a0");
+        let found = find(&network, "192.0.2.80").await.expect("on eth0");
         assert_eq!(
             (found.prefix, found.label.as_deref(), found.scope),
-            (24, Some("a0:1"), 0)
+            (24, Some("eth0:1"), 0)
         );
         assert!(network.remove_address(&vip).await.expect("removed"));
         assert!(!network.remove_address(&vip).await.expect("gone"));
@@ -80,13 +72,13 @@ fn an_ipv4_address_goes_on_with_its_label_and_comes_off() {
 
 #[test]
 fn an_ipv6_address_is_usable_at_once_and_never_chosen_as_a_source() {
-    let (ours, _peer) = pair();
-    ours.add_own("a0", "2001:db8::1", 64);
-    ours.run(|| async {
-        let (network, _changes) = Network::connect().expect("netlink");
-        let vip = spec("2001:db8::80", 128, Some("a0:1"));
+    let segment = Segment::bare("net-source");
+    let own = "2001:db8::1/64".parse().expect("an address");
+    segment.ours.add_address("eth0", own).expect("added");
+    inside(&segment.ours, async |network| {
+        let vip = spec("2001:db8::80", 128, Some("eth0:1"));
         network.add_address(&vip).await.expect("added");
-        let found = find(&network, "2001:db8::80").await.expect("on a0");
+        let found = find(&network, "2001:db8::80").await.expect("on eth0");
         assert!(!found.unusable);
         // A tentative address cannot be bound.
         let bound = std::net::UdpSocket::bind("[2001:db8::80]:0").expect("bound");
@@ -104,27 +96,31 @@ fn an_ipv6_address_is_usable_at_once_and_never_chosen_as_a_source() {
 
 #[test]
 fn neighbours_of_a_removed_primary_address_stay() {
-    let (ours, _peer) = pair();
-    ours.sysctl("ipv4/conf/all/promote_secondaries", "0");
-    ours.sysctl("ipv4/conf/a0/promote_secondaries", "0");
-    ours.run(|| async {
-        let (network, _changes) = Network::connect().expect("netlink");
+    let segment = Segment::bare("net-primary");
+    segment
+        .ours
+        .sysctl("net/ipv4/conf/all/promote_secondaries", "0")
+        .expect("set");
+    segment
+        .ours
+        .sysctl("net/ipv4/conf/eth0/promote_secondaries", "0")
+        .expect("set");
+    inside(&segment.ours, async |network| {
         let vip = spec("192.0.2.80", 24, None);
-        let own = spec("192.0.2.1", 24, Some("a0:own"));
+        let own = spec("192.0.2.1", 24, Some("eth0:own"));
         network.add_address(&vip).await.expect("added");
         network.add_address(&own).await.expect("added");
         assert!(find(&network, "192.0.2.1").await.expect("there").secondary);
         assert!(network.remove_address(&vip).await.expect("removed"));
         let kept = find(&network, "192.0.2.1").await.expect("put back");
-        assert_eq!(kept.label.as_deref(), Some("a0:own"));
+        assert_eq!(kept.label.as_deref(), Some("eth0:own"));
     });
 }
 
 #[test]
 fn impossible_addresses_are_refused_before_the_kernel_sees_them() {
-    let (ours, _peer) = pair();
-    ours.run(|| async {
-        let (network, _changes) = Network::connect().expect("netlink");
+    let segment = Segment::bare("net-refuse");
+    inside(&segment.ours, async |network| {
         for wrong in [
             spec("192.0.2.80", 33, None),
             spec("2001:db8::80", 129, None),
