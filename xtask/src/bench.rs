@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
+use crate::bpf;
 use crate::machine::{self, Purpose};
+use crate::report::step;
 use crate::repository::Repository;
 
 /// Arguments of `bench`.
@@ -19,7 +21,7 @@ pub(crate) struct Arguments {
     rest: Vec<String>,
 }
 
-/// What can be measured: each a benchmark target of a crate.
+/// What can be measured.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Subject {
     /// Nanoseconds per packet and bytes per connection of the built XDP program.
@@ -27,25 +29,27 @@ enum Subject {
 }
 
 impl Subject {
-    /// Package and target.
-    fn target(self) -> (&'static str, &'static str) {
+    fn name(self) -> &'static str {
         match self {
-            Subject::Packet => ("caribe-dataplane", "packet"),
+            Subject::Packet => "packet",
         }
     }
 }
 
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
-    machine::prepare(&[Purpose::Lab])?;
-    let (package, target) = arguments.subject.target();
-    let rest = &arguments.rest;
+    machine::prepare(&[Purpose::Bpf, Purpose::Lab])?;
+    step("Building the programs that measure");
+    let object = bpf::for_bench(repository)?;
+    let (subject, rest) = (arguments.subject.name(), &arguments.rest);
     let shell = Shell::new()?;
     shell.change_dir(repository.root());
+    shell.set_var("CARIBE_BENCH_OBJECT", object);
     cmd!(
         shell,
-        "cargo bench --package {package} --bench {target} -- {rest...}"
+        "cargo run --quiet --release --package caribe-bench -- {subject} {rest...}"
     )
+    .quiet()
     .run()
-    .with_context(|| format!("benchmark `{target}` of {package} failed"))?;
+    .with_context(|| format!("benchmark `{subject}` failed"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,8 +21,32 @@ pub(crate) const OPTIONS: [&str; 4] = [
     "-Ctarget-feature=+allows-misaligned-mem-access",
 ];
 
-/// Builds the object from source and gives its path below cargo's target directory.
-pub(crate) fn build(repository: &Repository, toolchain: &Toolchain) -> Result<PathBuf> {
+/// A binary of the package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    /// The programs of directors and real servers; the one that is committed.
+    Caribe,
+    /// The programs that the benchmark measures with.
+    Bench,
+}
+
+impl Binary {
+    /// Its target in cargo's words, and the name of the finished object.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Binary::Caribe => ("caribe-ebpf", "caribe.bpf.o"),
+            Binary::Bench => ("caribe-bench", "caribe-bench.bpf.o"),
+        }
+    }
+}
+
+/// Builds an object from source and gives its path below cargo's target directory.
+pub(crate) fn build(
+    repository: &Repository,
+    toolchain: &Toolchain,
+    binary: Binary,
+) -> Result<PathBuf> {
+    let (name, object) = binary.names();
     let target = repository.target().join("bpf");
     let shell = Shell::new()?;
     shell.change_dir(repository.ebpf());
@@ -36,13 +60,13 @@ pub(crate) fn build(repository: &Repository, toolchain: &Toolchain) -> Result<Pa
     shell.set_var("CARGO_ENCODED_RUSTFLAGS", options.join("\u{1f}"));
     cmd!(
         shell,
-        "cargo build --quiet --locked --release --target bpfel-unknown-none -Z build-std=core --target-dir {target}"
+        "cargo build --quiet --locked --release --target bpfel-unknown-none -Z build-std=core --target-dir {target} --bin {name}"
     )
     .quiet()
     .run()
     .context("cannot build the XDP programs")?;
-    let built = target.join("bpfel-unknown-none/release/caribe-ebpf");
-    let object = target.join("caribe.bpf.o");
+    let built = target.join("bpfel-unknown-none/release").join(name);
+    let object = target.join(object);
     let strip = toolchain.strip();
     // DWARF goes; .BTF and .BTF.ext, with the line numbers, stay. No loader applies the
     // relocations of .BTF.ext.

@@ -17,6 +17,7 @@ use crate::machine::{self, Purpose};
 use crate::report::step;
 use crate::repository::Repository;
 use crate::verify;
+use build::Binary;
 use toolchain::{Toolchain, Versions};
 
 /// Arguments of `bpf`.
@@ -48,7 +49,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     machine::prepare(&[Purpose::Bpf])?;
     let toolchain = Toolchain::find_or_install()?;
     step("Building the XDP programs");
-    let object = build::build(repository, &toolchain)?;
+    let object = build::build(repository, &toolchain, Binary::Caribe)?;
     if arguments.check {
         println!("{}", check(repository, &toolchain, &object)?);
     } else {
@@ -66,9 +67,14 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
 /// the committed one.
 pub(crate) fn fresh(repository: &Repository) -> Result<(PathBuf, Result<String>)> {
     let toolchain = Toolchain::find_or_install()?;
-    let object = build::build(repository, &toolchain)?;
+    let object = build::build(repository, &toolchain, Binary::Caribe)?;
     let outcome = check(repository, &toolchain, &object);
     Ok((object, outcome))
+}
+
+/// Builds the benchmark's object and gives its path.
+pub(crate) fn for_bench(repository: &Repository) -> Result<PathBuf> {
+    build::build(repository, &Toolchain::find_or_install()?, Binary::Bench)
 }
 
 fn committed(repository: &Repository) -> (PathBuf, PathBuf) {

@@ -10,6 +10,8 @@ use crate::repository::Repository;
 
 /// Files and directories that count, below the repository's root. A change of the build's
 /// options counts as well: see [`super::build::OPTIONS`].
+///
+/// Directories named `bin` do not count: they hold other programs, such as the benchmark's.
 const PARTS: [&str; 5] = [
     "crates/caribe-ebpf/Cargo.toml",
     "crates/caribe-ebpf/Cargo.lock",
@@ -55,6 +57,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         files.push(path.to_owned());
         return Ok(());
     }
+    if path.ends_with("bin") {
+        return Ok(());
+    }
     for entry in fs::read_dir(path).with_context(failed)? {
         collect(&entry.with_context(failed)?.path(), files)?;
     }
@@ -78,6 +83,9 @@ mod tests {
         fs::create_dir_all(root.path().join("src/deep")).expect("a directory");
         fs::write(root.path().join("src/deep/a.rs"), "one").expect("a file");
         let first = digest();
+        assert_eq!(first, digest());
+        fs::create_dir(root.path().join("src/bin")).expect("a directory");
+        fs::write(root.path().join("src/bin/bench.rs"), "other").expect("a file");
         assert_eq!(first, digest());
         fs::write(root.path().join("src/deep/a.rs"), "two").expect("a file");
         let second = digest();
