@@ -1,1 +1,41 @@
-fn main() {}
+//! The `caribe` command: arguments in, wiring, exit codes.
+//!
+//! `arguments` is what was typed, each command's module turns it into what was meant and calls
+//! the crate that does it. Called by the name `ipvsadm`, this is `caribe ipvsadm`.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod check;
+mod client;
+mod director;
+mod ipvsadm;
+mod logging;
+mod names;
+mod real_server;
+mod status;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_else(|| OsString::from("caribe"));
+    if Path::new(&program)
+        .file_name()
+        .is_some_and(|name| name == "ipvsadm")
+    {
+        return ipvsadm::run(&program.to_string_lossy(), words);
+    }
+    match Arguments::parse().command {
+        Command::Director(arguments) => director::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::RealServer(arguments) => real_server::run(arguments),
+        Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),
+    }
+}

@@ -1,0 +1,198 @@
+//! A configuration comes into force, or does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use caribe_config::config::Config;
+use caribe_health::{MonitorId, Settings};
+use caribe_model::{Family, Monotonic};
+
+use super::{Director, Taken, Watched};
+use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase};
+
+impl Director {
+    pub(super) fn begin_reload(&mut self, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Running {
+            // The reload that is under way may have read the file before the last change.
+            self.reload_again = true;
+            return;
+        }
+        self.phase = Phase::Reloading;
+        self.reading = true;
+        effects.push(Effect::Log(Notice::Rereading));
+        effects.push(Effect::Notify(Notification::Reloading));
+        effects.push(Effect::ReadConfig);
+    }
+
+    pub(super) fn load(
+        &mut self,
+        config: &Config,
+        warnings: Vec<String>,
+        forwarding: KernelForwarding,
+        now: Monotonic,
+        effects: &mut Vec<Effect>,
+    ) {
+        let intent = match Intent::new(config, &self.setup.interfaces) {
+            Ok(intent) => intent,
+            Err(error) => {
+                let mut diagnostics = warnings;
+                diagnostics.push(format!("error: {error}"));
+                return self.refuse(diagnostics, effects);
+            }
+        };
+        self.reading = false;
+        self.refused.clear();
+        self.loaded = now;
+        effects.extend(warnings.into_iter().map(|text| {
+            Effect::Log(Notice::Diagnostic {
+                text,
+                refused: false,
+            })
+        }));
+        let before = self.intent.take();
+        if before.is_none() {
+            self.note_adoption(effects);
+        }
+        warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
+        note_services(&intent, before.as_ref(), effects);
+        if before.as_ref().map(|before| before.timeouts) != Some(intent.timeouts) {
+            effects.push(Effect::SetTimeouts(intent.timeouts));
+        }
+        let connections = before.as_ref().map(|before| before.connections);
+        if connections.is_some_and(|connections| connections != intent.connections) {
+            effects.push(Effect::Log(Notice::ConnectionsNeedRestart));
+        }
+        if self.setup.attached != intent.interfaces {
+            self.setup.attached.clone_from(&intent.interfaces);
+            self.unseen.clear();
+            effects.push(Effect::Attach(intent.interfaces.clone()));
+        }
+        self.renew_monitors(&intent, now, effects);
+        let servers = intent.server_addresses();
+        self.intent = Some(intent);
+        self.reconcile(effects);
+        // After the table, so that a server that leaves keeps its way until it has left.
+        self.renew_watch(servers, effects);
+        if self.taken == Taken::Yes {
+            // The table is as it was; the addresses need not be.
+            let wanted = self.intent.iter().flat_map(|intent| &intent.addresses);
+            self.addresses.reconcile(wanted, effects);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, diagnostics: Vec<String>, effects: &mut Vec<Effect>) {
+        self.reading = false;
+        effects.extend(diagnostics.iter().map(|text| {
+            Effect::Log(Notice::Diagnostic {
+                text: text.clone(),
+                refused: true,
+            })
+        }));
+        effects.push(Effect::Log(Notice::Refused));
+        if self.intent.is_none() {
+            let reason = format!(
+                "cannot start: {} has errors; `caribe check` shows them",
+                self.setup.file
+            );
+            self.fail(reason, effects);
+        }
+        self.refused = diagnostics;
+    }
+
+    pub(super) fn attach_failed(&mut self, problem: String, effects: &mut Vec<Effect>) {
+        // What is attached now is unknown: the next load attaches again.
+        self.setup.attached.clear();
+        if self.phase == Phase::Starting {
+            self.fail(problem, effects);
+        } else {
+            effects.push(Effect::Log(Notice::Trouble(problem)));
+        }
+    }
+
+    fn renew_monitors(&mut self, intent: &Intent, now: Monotonic, effects: &mut Vec<Effect>) {
+        let mut wanted: BTreeMap<MonitorId, Settings> = BTreeMap::new();
+        for service in &intent.services {
+            for server in service.active_servers() {
+                let id = MonitorId {
+                    service: service.key,
+                    server: server.server.key,
+                };
+                wanted.insert(id, service.settings);
+            }
+        }
+        let gone: Vec<MonitorId> = self
+            .servers
+            .keys()
+            .filter(|id| !wanted.contains_key(id))
+            .copied()
+            .collect();
+        for id in gone {
+            self.servers.remove(&id);
+            effects.push(Effect::StopMonitor(id));
+        }
+        for (id, settings) in wanted {
+            match self.servers.get_mut(&id) {
+                Some(watched) if watched.settings != settings => {
+                    watched.settings = settings;
+                    effects.push(Effect::RetuneMonitor(id, settings));
+                }
+                Some(_) => {}
+                None => {
+                    let adopted = self.adopted_weights.remove(&id);
+                    let watched = Watched::new(settings, adopted, now);
+                    effects.push(Effect::Log(Notice::MonitorStarted(id)));
+                    effects.push(Effect::StartMonitor(id, settings, watched.presumption()));
+                    self.servers.insert(id, watched);
+                }
+            }
+        }
+        // What was adopted counts for the first configuration only.
+        self.adopted_weights.clear();
+    }
+
+    fn note_adoption(&self, effects: &mut Vec<Effect>) {
+        if let Some(snapshot) = &self.setup.adopted {
+            effects.push(Effect::Log(Notice::Adopted {
+                services: snapshot.services.len(),
+                servers: snapshot.services.iter().map(|s| s.servers.len()).sum(),
+            }));
+        }
+    }
+}
+
+fn warn_of_forwarding(
+    intent: &Intent,
+    before: Option<&Intent>,
+    forwarding: KernelForwarding,
+    effects: &mut Vec<Effect>,
+) {
+    for (family, forwards) in [(Family::V4, forwarding.v4), (Family::V6, forwarding.v6)] {
+        let known = before.is_some_and(|before| before.uses_nat(family));
+        if forwards == Some(false) && intent.uses_nat(family) && !known {
+            effects.push(Effect::Log(Notice::ForwardingOff(family)));
+        }
+    }
+}
+
+fn note_services(intent: &Intent, before: Option<&Intent>, effects: &mut Vec<Effect>) {
+    let keys = |intent: &Intent| -> BTreeSet<_> {
+        intent.services.iter().map(|service| service.key).collect()
+    };
+    let old = before.map(keys).unwrap_or_default();
+    let new = keys(intent);
+    for service in before.iter().flat_map(|before| &before.services) {
+        if !new.contains(&service.key) {
+            effects.push(Effect::Log(Notice::ServiceStopped {
+                name: service.name.clone(),
+                key: service.key,
+            }));
+        }
+    }
+    for service in &intent.services {
+        if !old.contains(&service.key) {
+            effects.push(Effect::Log(Notice::ServiceStarted {
+                name: service.name.clone(),
+                key: service.key,
+            }));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a director wants done.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use caribe_config::config::FloatingAddress;
+use caribe_health::{MonitorId, Presumption, Settings};
+use caribe_model::{NextHop, Table, Timeouts};
+
+use crate::Notice;
+
+/// One thing to be done in the world. Effects are run in their order, each to its end, except
+/// [`Effect::ReadConfig`], [`Effect::Sweep`] and [`Effect::Sample`], whose ends come as events
+/// later.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write a line to the log.
+    Log(Notice),
+    /// Tell the service manager.
+    Notify(Notification),
+    /// Read and parse the configuration file.
+    ReadConfig,
+    /// Make the data plane hold this table.
+    Apply(Table),
+    /// Set the idle timeouts of connections.
+    SetTimeouts(Timeouts),
+    /// Tell the data plane the way to an address.
+    SetNextHop(IpAddr, Option<NextHop>),
+    /// Have the data plane on exactly these interfaces.
+    Attach(BTreeSet<String>),
+    /// Remove expired connections.
+    Sweep,
+    /// Read the data plane's counters.
+    Sample,
+    /// Take down the data plane, leaving nothing of it.
+    RemoveDataplane,
+    /// Keep the ways to exactly these addresses warm.
+    Watch(BTreeSet<IpAddr>),
+    /// Begin to watch a server.
+    StartMonitor(MonitorId, Settings, Presumption),
+    /// Watch a server differently.
+    RetuneMonitor(MonitorId, Settings),
+    /// Stop watching a server.
+    StopMonitor(MonitorId),
+    /// Store, so that it outlives this process, that these addresses are the director's own.
+    Remember(Vec<FloatingAddress>),
+    /// Put an address on its interface.
+    AddAddress(FloatingAddress),
+    /// Take an address off its interface.
+    RemoveAddress(FloatingAddress),
+    /// Tell the neighbours that the address lives here: one gratuitous ARP or unsolicited
+    /// neighbour advertisement.
+    Announce(FloatingAddress),
+    /// End the process. Always the last effect.
+    End(Ending),
+}
+
+/// What the service manager is told (`sd_notify`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notification {
+    /// Start or reload is complete.
+    Ready,
+    /// A reload has begun.
+    Reloading,
+    /// The director is going down.
+    Stopping,
+    /// One line about how it is.
+    Status(String),
+}
+
+/// How a director ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All that was to be taken down is down.
+    Clean,
+    /// Something could not be done; why.
+    Failed(String),
+}
+
+impl Effect {
+    /// Drops every [`Effect::Apply`] that a later one supersedes: a burst of verdicts is applied
+    /// as one table.
+    pub fn coalesce(effects: &mut Vec<Effect>) {
+        let is_apply = |effect: &Effect| matches!(effect, Effect::Apply(_));
+        let Some(last) = effects.iter().rposition(is_apply) else {
+            return;
+        };
+        let mut position = 0;
+        effects.retain(|effect| {
+            let keep = position >= last || !is_apply(effect);
+            position += 1;
+            keep
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! What a configuration asks of a director, in the director's own terms.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
+use caribe_health::{Check, Settings};
+use caribe_model::{
+    Family, Forwarding, Scheduler, Server, ServerKey, Service, ServiceKey, Table, TableError,
+    Timeouts,
+};
+
+/// A configuration, reduced to what the director acts on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// `serial_no`.
+    pub serial_no: i64,
+    /// Active services that can be balanced, in the order of the file.
+    pub services: Vec<WantedService>,
+    /// Floating addresses, each once, in the order of the file; the NAT router's first, as
+    /// Piranha raises it.
+    pub addresses: Vec<FloatingAddress>,
+    /// Where the data plane belongs.
+    pub interfaces: BTreeSet<String>,
+    /// Idle timeouts of connections.
+    pub timeouts: Timeouts,
+    /// Capacity of the connection table per family, if the file gives one.
+    pub connections: Option<u32>,
+}
+
+/// A virtual service to be balanced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedService {
+    /// Name of the block.
+    pub name: String,
+    /// Identity.
+    pub key: ServiceKey,
+    /// Scheduler.
+    pub scheduler: Scheduler,
+    /// A failed server keeps its place with weight 0.
+    pub quiesce: bool,
+    /// How its servers are watched.
+    pub settings: Settings,
+    /// Its servers, inactive ones included, in the order of the file.
+    pub servers: Vec<WantedServer>,
+}
+
+/// A real server of a [`WantedService`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedServer {
+    /// Name of the block.
+    pub name: String,
+    /// `active`: others are neither watched nor used.
+    pub active: bool,
+    /// As the data plane shall hold it while it serves.
+    pub server: Server,
+}
+
+/// Why a configuration that is legal by itself cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntentError {
+    /// No legal table holds it.
+    #[error("virtual service `{name}` cannot be used: {source}")]
+    Table {
+        /// Name of the block.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: TableError,
+    },
+}
+
+impl Intent {
+    /// Reduces a configuration; `interfaces` are those of the command line.
+    ///
+    /// Services keyed by a firewall mark are left out: no data plane sees marks before the
+    /// kernel's stack has set them, and the parser has warned about it.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a configuration that no legal [`Table`] can hold.
+    pub fn new(config: &Config, interfaces: &[String]) -> Result<Self, IntentError> {
+        let mut services = Vec::new();
+        let mut table = Table::default();
+        for block in &config.services {
+            if !block.active || block.mark.is_some() {
+                continue;
+            }
+            let wanted = WantedService::new(block);
+            table
+                .insert(wanted.key, wanted.with(|server| Some(server.server.weight)))
+                .map_err(|source| IntentError::Table {
+                    name: wanted.name.clone(),
+                    source,
+                })?;
+            services.push(wanted);
+        }
+        let defaults = Timeouts::default();
+        let mut intent = Intent {
+            serial_no: config.serial_no,
+            addresses: addresses(config, &services),
+            services,
+            interfaces: BTreeSet::new(),
+            timeouts: Timeouts {
+                tcp: config.timeouts.tcp.unwrap_or(defaults.tcp),
+                tcp_fin: config.timeouts.tcp_fin.unwrap_or(defaults.tcp_fin),
+                udp: config.timeouts.udp.unwrap_or(defaults.udp),
+            },
+            connections: config.connections,
+        };
+        let carriers = intent.addresses.iter().map(|floating| &floating.interface);
+        let asked = carriers.chain(&config.interfaces).chain(interfaces);
+        intent.interfaces = asked.cloned().collect();
+        Ok(intent)
+    }
+
+    /// Addresses of all servers that are watched: the ways to them are kept warm.
+    pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
+        let servers = self.services.iter().flat_map(WantedService::active_servers);
+        servers.map(|server| server.server.key.address).collect()
+    }
+
+    /// Whether a server of that family is reached by NAT.
+    pub fn uses_nat(&self, family: Family) -> bool {
+        let mut servers = self.services.iter().flat_map(WantedService::active_servers);
+        servers.any(|server| {
+            server.server.forwarding == Forwarding::Nat
+                && Family::from(server.server.key.address) == family
+        })
+    }
+}
+
+impl WantedService {
+    fn new(block: &VirtualService) -> Self {
+        WantedService {
+            name: block.name.clone(),
+            key: ServiceKey::Address {
+                protocol: block.protocol,
+                address: block.address.address,
+                port: block.port,
+            },
+            scheduler: block.scheduler,
+            quiesce: block.quiesce,
+            settings: Settings {
+                check: match block.monitor.kind {
+                    MonitorKind::Tcp => Check::Tcp,
+                    MonitorKind::None => Check::None,
+                },
+                timeout: block.monitor.timeout,
+                reentry: block.monitor.reentry,
+            },
+            servers: block
+                .servers
+                .iter()
+                .map(|server| WantedServer {
+                    name: server.name.clone(),
+                    active: server.active,
+                    server: Server {
+                        key: ServerKey {
+                            address: server.address,
+                            port: server.port,
+                        },
+                        forwarding: server.forwarding,
+                        weight: server.weight,
+                    },
+                })
+                .collect(),
+        }
+    }
+
+    /// Servers that are watched and used.
+    pub fn active_servers(&self) -> impl Iterator<Item = &WantedServer> {
+        self.servers.iter().filter(|server| server.active)
+    }
+
+    /// The service as the data plane shall hold it: each active server with the weight that
+    /// `weight` gives it, or left out on `None`.
+    pub fn with(&self, weight: impl Fn(&WantedServer) -> Option<u32>) -> Service {
+        let servers = self.active_servers().filter_map(|server| {
+            Some(Server {
+                weight: weight(server)?,
+                ..server.server.clone()
+            })
+        });
+        Service {
+            scheduler: self.scheduler,
+            servers: servers.collect(),
+        }
+    }
+}
+
+/// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with
+/// the device and prefix of its first service, as in Piranha.
+fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress> {
+    let nat = config.network == Forwarding::Nat
+        || services
+            .iter()
+            .flat_map(WantedService::active_servers)
+            .any(|server| server.server.forwarding == Forwarding::Nat);
+    let router = config.nat_router.iter().filter(|_| nat);
+    let balanced = config
+        .services
+        .iter()
+        .filter(|block| block.active && block.mark.is_none())
+        .map(|block| &block.address);
+    let mut found: Vec<FloatingAddress> = Vec::new();
+    for floating in router.chain(balanced) {
+        if !found.iter().any(|other| other.address == floating.address) {
+            found.push(floating.clone());
+        }
+    }
+    found
+}

@@ -1,0 +1,249 @@
+//! Lines of the log. Where Piranha had a line for it, the wording is Piranha's.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use caribe_config::config::FloatingAddress;
+use caribe_health::{MonitorId, ProbeFailure};
+use caribe_model::{Family, NextHop, ServerKey, ServiceKey};
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The normal course of things.
+    Info,
+    /// Something an administrator should know.
+    Warning,
+    /// Something does not work.
+    Error,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A data plane that outlived its director was taken over.
+    Adopted {
+        /// Services it held.
+        services: usize,
+        /// Servers it held, summed over services.
+        servers: usize,
+    },
+    /// A reload began.
+    Rereading,
+    /// A reload is in force.
+    Reloaded {
+        /// `serial_no` of the file.
+        serial_no: i64,
+    },
+    /// A reload was refused; nothing was changed.
+    Refused,
+    /// One warning or error of the configuration file.
+    Diagnostic {
+        /// Rendered, possibly over several lines.
+        text: String,
+        /// Whether it belongs to a file that was refused.
+        refused: bool,
+    },
+    /// A virtual service begins.
+    ServiceStarted {
+        /// Its name in the file.
+        name: String,
+        /// Its identity.
+        key: ServiceKey,
+    },
+    /// A virtual service ends.
+    ServiceStopped {
+        /// Its name in the file.
+        name: String,
+        /// Its identity.
+        key: ServiceKey,
+    },
+    /// A monitor begins.
+    MonitorStarted(MonitorId),
+    /// A server was admitted.
+    ServerUp(MonitorId),
+    /// A server was removed or quiesced.
+    ServerDown(MonitorId, ProbeFailure),
+    /// No server of a service can serve.
+    NoServers {
+        /// The service's name in the file.
+        name: String,
+        /// Its identity.
+        key: ServiceKey,
+    },
+    /// The way to a server is known.
+    WayFound(IpAddr, NextHop),
+    /// The way to a server got lost.
+    WayLost(IpAddr),
+    /// Replies of a NAT server come in where the data plane is not attached.
+    RepliesUnseen {
+        /// The server.
+        server: ServerKey,
+        /// Index of the interface that leads to it.
+        interface: u32,
+    },
+    /// NAT without the kernel's forwarding.
+    ForwardingOff(Family),
+    /// An address was put on its interface.
+    AddressAdded(FloatingAddress),
+    /// An address was there before the director and is not its own.
+    AddressForeign(FloatingAddress),
+    /// An address was taken off its interface.
+    AddressRemoved(FloatingAddress),
+    /// Every announcement of newly added addresses was sent.
+    AnnouncementsFinished,
+    /// A size of the data plane was changed in the file, and only a start can change it.
+    ConnectionsNeedRestart,
+    /// The shell could not do something; it will be tried again where that makes sense.
+    Trouble(String),
+    /// The director is going down.
+    Stopping {
+        /// The data plane and the addresses stay.
+        keep: bool,
+    },
+}
+
+impl Notice {
+    /// How much the line matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Notice::Refused | Notice::Trouble(_) | Notice::Diagnostic { refused: true, .. } => {
+                Level::Error
+            }
+            Notice::Diagnostic { refused: false, .. }
+            | Notice::ServerDown(..)
+            | Notice::NoServers { .. }
+            | Notice::WayLost(_)
+            | Notice::RepliesUnseen { .. }
+            | Notice::ForwardingOff(_)
+            | Notice::AddressForeign(_)
+            | Notice::ConnectionsNeedRestart => Level::Warning,
+            Notice::Adopted { .. }
+            | Notice::Rereading
+            | Notice::Reloaded { .. }
+            | Notice::ServiceStarted { .. }
+            | Notice::ServiceStopped { .. }
+            | Notice::MonitorStarted(_)
+            | Notice::ServerUp(_)
+            | Notice::WayFound(..)
+            | Notice::AddressAdded(_)
+            | Notice::AddressRemoved(_)
+            | Notice::AnnouncementsFinished
+            | Notice::Stopping { .. } => Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Adopted { services, servers } => write!(
+                f,
+                "adopted a running data plane with {services} virtual services and {servers} \
+                 real servers"
+            ),
+            Notice::Rereading => f.write_str("rereading configuration file"),
+            Notice::Reloaded { serial_no } => {
+                write!(f, "configuration with serial_no {serial_no} is in force")
+            }
+            Notice::Refused => f.write_str(
+                "the configuration file was refused and nothing was changed: correct it and \
+                 reload again",
+            ),
+            Notice::Diagnostic { text, .. } | Notice::Trouble(text) => f.write_str(text),
+            Notice::ServiceStarted { name, key } => {
+                write!(f, "starting virtual service {name} active: {}", Port(key))
+            }
+            Notice::ServiceStopped { name, .. } => {
+                write!(f, "shutting down virtual service {name}")
+            }
+            Notice::MonitorStarted(id) => write!(
+                f,
+                "starting LVS client monitor for {} -> {}",
+                Virtual(&id.service),
+                id.server
+            ),
+            Notice::ServerUp(id) => write!(f, "[ active ] making {} available", id.server),
+            Notice::ServerDown(id, _) => write!(
+                f,
+                "[inactive] shutting down {} due to connection failure",
+                id.server
+            ),
+            Notice::NoServers { name, .. } => {
+                write!(f, "Virtual Server {name}: No real servers")
+            }
+            Notice::WayFound(address, _) => write!(f, "the way to real server {address} is known"),
+            Notice::WayLost(address) => write!(
+                f,
+                "real server {address} cannot be reached: its MAC address, or that of the \
+                 gateway towards it, is unknown; packets for it are dropped until it is found"
+            ),
+            Notice::RepliesUnseen { server, .. } => write!(
+                f,
+                "replies of NAT server {server} will come in on an interface where the data \
+                 plane is not attached and will not be translated back: add the interface to \
+                 the key `interface` in the configuration, or to --interface"
+            ),
+            Notice::ForwardingOff(family) => {
+                let sysctl = match family {
+                    Family::V4 => "net.ipv4.ip_forward",
+                    Family::V6 => "net.ipv6.conf.all.forwarding",
+                };
+                write!(
+                    f,
+                    "real servers are reached by NAT but {sysctl} is 0: what they send on their \
+                     own account, and what the data plane leaves to the kernel, is not \
+                     forwarded; `sysctl {sysctl}=1` changes that"
+                )
+            }
+            Notice::AddressAdded(floating) => write!(
+                f,
+                "{}/{} is on {}",
+                floating.address, floating.prefix, floating.label
+            ),
+            Notice::AddressForeign(floating) => write!(
+                f,
+                "{}/{} was on {} already: it is used, and will be left there",
+                floating.address, floating.prefix, floating.interface
+            ),
+            Notice::AddressRemoved(floating) => write!(
+                f,
+                "{}/{} is off {}",
+                floating.address, floating.prefix, floating.interface
+            ),
+            Notice::AnnouncementsFinished => f.write_str("gratuitous lvs arps finished"),
+            Notice::ConnectionsNeedRestart => f.write_str(
+                "`connections` changed: the connection table keeps its size until a clean stop \
+                 and a new start",
+            ),
+            Notice::Stopping { keep: false } => f.write_str("shutting down"),
+            Notice::Stopping { keep: true } => {
+                f.write_str("shutting down; the data plane and its addresses stay")
+            }
+        }
+    }
+}
+
+/// `VIP:PORT` of a service, or its mark.
+struct Virtual<'a>(&'a ServiceKey);
+
+impl fmt::Display for Virtual<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ServiceKey::Address { address, port, .. } => SocketAddr::new(*address, *port).fmt(f),
+            ServiceKey::Mark { .. } => self.0.fmt(f),
+        }
+    }
+}
+
+/// The port of a service, or its mark.
+struct Port<'a>(&'a ServiceKey);
+
+impl fmt::Display for Port<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ServiceKey::Address { port, .. } => port.fmt(f),
+            ServiceKey::Mark { .. } => self.0.fmt(f),
+        }
+    }
+}

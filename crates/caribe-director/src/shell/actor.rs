@@ -1,0 +1,333 @@
+//! The loop: events to the core, effects to the world.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caribe_dataplane::Dataplane;
+use caribe_health::{Clock, Limits, MonitorsHandle, Report};
+use caribe_model::NextHop;
+use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::control::{Control, Query};
+use super::loading::{Loaded, load};
+use super::manager::{Watchdog, notify};
+use super::memory::{recall, remember};
+use super::plane::Plane;
+use super::runtime_dir::RuntimeDir;
+use super::{DirectorError, Options, journal};
+use crate::{Director, Effect, Ending, Event, Intent, Setup};
+
+/// Time between two [`Event::Tick`]s.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The most verdicts that are put into one table.
+const BURST: usize = 1024;
+
+pub(super) struct Actor {
+    director: Director,
+    clock: Clock,
+    config: PathBuf,
+    memory: PathBuf,
+    plane: Plane,
+    network: Network,
+    watch: WatchHandle,
+    monitors: MonitorsHandle,
+    watchdog: Watchdog,
+    /// Ends of effects that were run here: handled before anything from outside.
+    ended: VecDeque<Event>,
+    /// Ends of effects that run beside the actor.
+    later: mpsc::UnboundedSender<Event>,
+    sources: Sources,
+    /// Held for their drop: the socket's file goes first, the lock last.
+    _control: Control,
+    _directory: RuntimeDir,
+}
+
+/// Where events come from.
+struct Sources {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    later: mpsc::UnboundedReceiver<Event>,
+    reports: mpsc::Receiver<Report>,
+    hops: mpsc::Receiver<(IpAddr, Option<NextHop>)>,
+    queries: mpsc::Receiver<Query>,
+    tick: Interval,
+}
+
+enum Incoming {
+    Event(Event),
+    Query(Query),
+}
+
+impl Actor {
+    /// Reads the configuration, opens the data plane and everything else that can fail, in the
+    /// order in which a failure leaves the least behind.
+    pub(super) async fn start(
+        options: Options,
+        directory: RuntimeDir,
+    ) -> Result<Self, DirectorError> {
+        let clock = Clock::start();
+        let refused = |diagnostics: Vec<String>| DirectorError::Config {
+            path: options.config.clone(),
+            diagnostics: diagnostics.join("\n"),
+        };
+        let (config, warnings) = match load(options.config.clone()).await {
+            Loaded::Usable { config, warnings } => (config, warnings),
+            Loaded::Refused { diagnostics } => return Err(refused(diagnostics)),
+        };
+        let intent = Intent::new(&config, &options.interfaces)
+            .map_err(|error| refused(vec![format!("error: {error}")]))?;
+        let remembered = recall(&directory.memory()).unwrap_or_else(|error| {
+            tracing::error!(
+                file = %directory.memory().display(),
+                %error,
+                "cannot tell which addresses an earlier director put up: remove the file, and \
+                 addresses that should not be there"
+            );
+            Vec::new()
+        });
+        let signals = |kind: SignalKind| {
+            signal(kind).map_err(|source| DirectorError::System {
+                action: "handle signals",
+                source,
+            })
+        };
+        let (terminate, interrupt) = (
+            signals(SignalKind::terminate())?,
+            signals(SignalKind::interrupt())?,
+        );
+        let hangup = signals(SignalKind::hangup())?;
+        let (control, queries) = Control::listen(directory.control())?;
+        let (network, changes) = Network::connect()?;
+        let (plane, adopted) = Plane::open(&options, &intent).await?;
+
+        let (watch, hops) = Watcher::spawn(network.clone(), changes);
+        let (monitors, reports) =
+            caribe_health::spawn(clock, Limits::default(), u64::from(std::process::id()));
+        let (later, later_events) = mpsc::unbounded_channel();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let setup = Setup {
+            file: options.config.display().to_string(),
+            interfaces: options.interfaces,
+            keep_dataplane: options.keep_dataplane,
+            adopted,
+            attached: intent.interfaces,
+            remembered,
+        };
+        let loaded = Event::from(Loaded::Usable { config, warnings });
+        Ok(Actor {
+            director: Director::new(setup, clock.now()),
+            clock,
+            config: options.config,
+            memory: directory.memory(),
+            plane,
+            network,
+            watch,
+            monitors,
+            watchdog: Watchdog::from_environment(),
+            ended: VecDeque::from([loaded]),
+            later,
+            sources: Sources {
+                terminate,
+                interrupt,
+                hangup,
+                later: later_events,
+                reports,
+                hops,
+                queries,
+                tick,
+            },
+            _control: control,
+            _directory: directory,
+        })
+    }
+
+    /// Runs until the director ends.
+    pub(super) async fn run(mut self) -> Result<(), DirectorError> {
+        loop {
+            let incoming = match self.ended.pop_front() {
+                Some(event) => Incoming::Event(event),
+                None => self.sources.next().await,
+            };
+            let event = match incoming {
+                Incoming::Event(event) => event,
+                Incoming::Query(query) => {
+                    self.answer(query).await;
+                    continue;
+                }
+            };
+            if matches!(event, Event::Tick) {
+                self.watchdog.rest(self.clock.now());
+            }
+            let burst = matches!(event, Event::Verdict(..));
+            let mut effects = self.director.handle(event, self.clock.now());
+            if burst {
+                for _ in 0..BURST {
+                    let Ok(Report { id, verdict }) = self.sources.reports.try_recv() else {
+                        break;
+                    };
+                    let event = Event::Verdict(id, verdict);
+                    effects.extend(self.director.handle(event, self.clock.now()));
+                }
+                Effect::coalesce(&mut effects);
+            }
+            for effect in effects {
+                if let Effect::End(ending) = effect {
+                    return match ending {
+                        Ending::Clean => Ok(()),
+                        Ending::Failed(reason) => Err(DirectorError::Ended(reason)),
+                    };
+                }
+                if let Some(event) = self.run_effect(effect).await {
+                    self.ended.push_back(event);
+                }
+            }
+        }
+    }
+
+    /// Runs one effect; the event is its end, if that matters.
+    async fn run_effect(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Log(notice) => journal::write(&notice),
+            Effect::Notify(notification) => notify(&notification),
+            Effect::ReadConfig => {
+                let (path, later) = (self.config.clone(), self.later.clone());
+                tokio::spawn(async move { tell(&later, load(path).await.into()) });
+            }
+            Effect::Apply(table) => {
+                let applied = self.plane.call(move |plane| plane.apply(&table)).await;
+                return Some(Event::Applied(applied.map_err(words)));
+            }
+            Effect::SetTimeouts(timeouts) => {
+                let set = self
+                    .plane
+                    .call(move |plane| plane.set_timeouts(timeouts))
+                    .await;
+                return set.err().map(|error| Event::TimeoutsRefused(words(error)));
+            }
+            Effect::SetNextHop(address, hop) => {
+                let set = self
+                    .plane
+                    .call(move |plane| plane.set_next_hop(address, hop))
+                    .await;
+                return set
+                    .err()
+                    .map(|error| Event::NextHopRefused(address, words(error)));
+            }
+            Effect::Attach(interfaces) => {
+                let attached = self.plane.attach(interfaces).await;
+                return Some(Event::Attached(attached.map_err(words)));
+            }
+            Effect::Sweep => {
+                let (plane, later) = (self.plane.clone(), self.later.clone());
+                tokio::spawn(async move {
+                    let swept = plane.call(|plane| plane.sweep()).await;
+                    tell(&later, Event::Swept(swept.map_err(words)));
+                });
+            }
+            Effect::Sample => {
+                let (plane, later) = (self.plane.clone(), self.later.clone());
+                tokio::spawn(async move {
+                    let sample = plane.call(|plane| plane.snapshot()).await;
+                    tell(&later, Event::Sampled(sample.map(Box::new).map_err(words)));
+                });
+            }
+            Effect::RemoveDataplane => {
+                let removed = self.plane.remove().await;
+                return Some(Event::DataplaneRemoved(removed.map_err(words)));
+            }
+            Effect::Watch(addresses) => self.watch.watch(addresses),
+            Effect::StartMonitor(id, settings, presumption) => {
+                self.monitors.start(id, settings, presumption);
+            }
+            Effect::RetuneMonitor(id, settings) => self.monitors.retune(id, settings),
+            Effect::StopMonitor(id) => self.monitors.stop(id),
+            Effect::Remember(addresses) => {
+                let path = self.memory.display();
+                return remember(&self.memory, &addresses).err().map(|error| {
+                    Event::NotRemembered(format!(
+                        "cannot write {path}: {error}; if this director is killed, its addresses \
+                         will not be taken off"
+                    ))
+                });
+            }
+            Effect::AddAddress(floating) => {
+                let added = self.network.add_address(&spec(&floating)).await;
+                return Some(Event::AddressAdded(floating, added.map_err(words)));
+            }
+            Effect::RemoveAddress(floating) => {
+                let removed = match self.network.remove_address(&spec(&floating)).await {
+                    // With its interface, the address went as well.
+                    Err(NetworkError::NoInterface { .. }) => Ok(false),
+                    other => other.map_err(words),
+                };
+                return Some(Event::AddressRemoved(floating, removed));
+            }
+            Effect::Announce(floating) => {
+                let announced = self.network.announce(&floating.interface, floating.address);
+                return announced
+                    .await
+                    .err()
+                    .map(|error| Event::AnnouncementFailed(floating, words(error)));
+            }
+            // The caller has taken it.
+            Effect::End(_) => {}
+        }
+        None
+    }
+
+    async fn answer(&self, query: Query) {
+        let snapshot = self.plane.call(|plane| plane.snapshot()).await;
+        let snapshot = snapshot.map_err(words);
+        // A client that has hung up meanwhile does not want the answer.
+        match query {
+            Query::Snapshot(answer) => drop(answer.send(snapshot)),
+            Query::Status(answer) => {
+                let now = self.clock.now();
+                let status = snapshot.map(|snapshot| self.director.status(&snapshot, now));
+                drop(answer.send(status));
+            }
+        }
+    }
+}
+
+impl Sources {
+    async fn next(&mut self) -> Incoming {
+        let event = tokio::select! {
+            Some(()) = self.terminate.recv() => Event::ShutdownRequested,
+            Some(()) = self.interrupt.recv() => Event::ShutdownRequested,
+            Some(()) = self.hangup.recv() => Event::ReloadRequested,
+            Some(event) = self.later.recv() => event,
+            Some(Report { id, verdict }) = self.reports.recv() => Event::Verdict(id, verdict),
+            Some((address, hop)) = self.hops.recv() => Event::NextHop(address, hop),
+            Some(query) = self.queries.recv() => return Incoming::Query(query),
+            _ = self.tick.tick() => Event::Tick,
+        };
+        Incoming::Event(event)
+    }
+}
+
+/// Sends the end of an effect to the actor; when that has gone, nobody waits for it.
+fn tell(later: &mpsc::UnboundedSender<Event>, event: Event) {
+    drop(later.send(event));
+}
+
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn spec(floating: &caribe_config::config::FloatingAddress) -> FloatingSpec {
+    FloatingSpec {
+        interface: floating.interface.clone(),
+        address: floating.address,
+        prefix: floating.prefix,
+        label: floating.address.is_ipv4().then(|| floating.label.clone()),
+    }
+}

@@ -1,0 +1,221 @@
+//! [`Status`] as text for a terminal.
+
+use std::fmt;
+
+use crate::{Phase, ServerState, ServerStatus, ServiceStatus, Status};
+
+/// Prints a [`Status`] for people: what needs attention is said in words, numbers stand in
+/// columns.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusText<'a>(pub &'a Status);
+
+impl fmt::Display for StatusText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.0;
+        head(status, f)?;
+        addresses(status, f)?;
+        for service in &status.services {
+            writeln!(f)?;
+            show_service(service, f)?;
+        }
+        writeln!(f)?;
+        verdicts(status, f)
+    }
+}
+
+fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let phase = match status.phase {
+        Phase::Starting => "starting",
+        Phase::Running => "running",
+        Phase::Reloading => "reloading",
+        Phase::Stopping => "stopping",
+    };
+    let running = Ago(status.running_seconds);
+    writeln!(
+        f,
+        "director {} {phase}, started {running} ago",
+        status.version
+    )?;
+    let configuration = &status.configuration;
+    writeln!(
+        f,
+        "configuration {}, serial_no {}, loaded {} ago",
+        configuration.file,
+        configuration.serial_no,
+        Ago(configuration.loaded_seconds_ago)
+    )?;
+    if !configuration.refused.is_empty() {
+        writeln!(
+            f,
+            "  ! the file as it is now was refused; the configuration above is still in force:"
+        )?;
+        for line in configuration.refused.iter().flat_map(|text| text.lines()) {
+            writeln!(f, "    {line}")?;
+        }
+    }
+    let plane = &status.dataplane;
+    write!(f, "data plane XDP on")?;
+    if plane.interfaces.is_empty() {
+        write!(f, " no interface")?;
+    }
+    for (position, interface) in plane.interfaces.iter().enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        write!(f, "{comma} {} ({})", interface.name, interface.mode)?;
+    }
+    writeln!(f, "{}", if plane.adopted { ", adopted" } else { "" })?;
+    if let Some(problem) = &plane.problem {
+        writeln!(f, "  ! the live table is not the one wanted: {problem}")?;
+    }
+    let connections = &plane.connections;
+    writeln!(
+        f,
+        "connections {} of {}, table of {}B",
+        connections.alive,
+        connections.capacity,
+        Large(connections.memory_bytes)
+    )
+}
+
+fn addresses(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for address in &status.addresses {
+        write!(f, "address {}/{} ", address.address, address.prefix)?;
+        match (&address.problem, address.present) {
+            (Some(problem), _) => writeln!(f, "! {problem}")?,
+            (None, true) if address.own => writeln!(f, "on {}", address.label)?,
+            (None, true) => writeln!(f, "on {}, not put there by Caribe", address.interface)?,
+            (None, false) => writeln!(f, "on its way to {}", address.label)?,
+        }
+    }
+    Ok(())
+}
+
+fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let rates = &service.rates;
+    writeln!(
+        f,
+        "{} {} ({}): {} connections, {}/s, {}/s packets in, {}/s out, {}B/s in, {}B/s out",
+        service.name,
+        service.key,
+        service.scheduler,
+        service.traffic.connections,
+        Large(rates.connections),
+        Large(rates.packets_in),
+        Large(rates.packets_out),
+        Large(rates.bytes_in),
+        Large(rates.bytes_out),
+    )?;
+    let mut rows = vec![
+        [
+            "server", "address", "method", "state", "for", "weight", "active", "inactive",
+            "conn/s", "pkt/s", "B/s",
+        ]
+        .map(str::to_owned),
+    ];
+    rows.extend(service.servers.iter().map(row));
+    columns(&rows, f)?;
+    for server in &service.servers {
+        if let Some(reason) = &server.reason {
+            writeln!(f, "  ! {}: {reason}", server.name)?;
+        }
+        if server.next_hop.is_none() && server.state != ServerState::Inactive {
+            writeln!(
+                f,
+                "  ! {}: the way to {} is not known (no route, or no MAC address): nothing is \
+                 sent there",
+                server.name, server.address
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn row(server: &ServerStatus) -> [String; 11] {
+    let state = match server.state {
+        ServerState::Up => "up",
+        ServerState::Down => "down",
+        ServerState::Checking => "checking",
+        ServerState::Quiesced => "quiesced",
+        ServerState::Inactive => "inactive",
+    };
+    let weight = match server.weight {
+        Some(weight) if weight == server.configured_weight => weight.to_string(),
+        Some(weight) => format!("{weight} of {}", server.configured_weight),
+        None => format!("- of {}", server.configured_weight),
+    };
+    [
+        server.name.clone(),
+        std::net::SocketAddr::new(server.address, server.port).to_string(),
+        server.forwarding.to_string(),
+        state.to_owned(),
+        Ago(server.since_seconds).to_string(),
+        weight,
+        server.active.to_string(),
+        server.inactive.to_string(),
+        Large(server.rates.connections).to_string(),
+        Large(server.rates.packets_in + server.rates.packets_out).to_string(),
+        Large(server.rates.bytes_in + server.rates.bytes_out).to_string(),
+    ]
+}
+
+/// Columns as wide as their widest cell; numbers, from the sixth column on, to the right.
+fn columns<const N: usize>(rows: &[[String; N]], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const WORDS: usize = 5;
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in rows {
+        write!(f, "  ")?;
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            match (column, column + 1 == N) {
+                (_, true) => writeln!(f, "{cell:>width$}")?,
+                (0..WORDS, false) => write!(f, "{cell:<width$}  ")?,
+                (_, false) => write!(f, "{cell:>width$}  ")?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn verdicts(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let verdicts = &status.dataplane.verdicts;
+    let total: u64 = verdicts.values().sum();
+    writeln!(f, "packets {total}")?;
+    let width = verdicts.keys().map(String::len).max().unwrap_or(0);
+    for (name, packets) in verdicts.iter().filter(|(_, packets)| **packets > 0) {
+        writeln!(f, "  {name:<width$}  {packets}")?;
+    }
+    Ok(())
+}
+
+/// A time, in the two largest units that matter.
+struct Ago(u64);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0;
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match (days, hours, minutes) {
+            (0, 0, 0) => write!(f, "{seconds}s"),
+            (0, 0, _) => write!(f, "{minutes}m{}s", seconds % 60),
+            (0, _, _) => write!(f, "{hours}h{}m", minutes % 60),
+            _ => write!(f, "{days}d{}h", hours % 24),
+        }
+    }
+}
+
+/// A number with a decimal prefix once it has more than five digits.
+struct Large(u64);
+
+impl fmt::Display for Large {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scale, prefix) = match self.0 {
+            0..100_000 => return self.0.fmt(f),
+            100_000..100_000_000 => (1_000, "k"),
+            100_000_000..100_000_000_000 => (1_000_000, "M"),
+            _ => (1_000_000_000, "G"),
+        };
+        write!(f, "{}{prefix}", self.0 / scale)
+    }
+}
+
+#[cfg(test)]
+mod tests;

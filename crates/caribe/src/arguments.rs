@@ -1,0 +1,126 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where a director keeps its socket unless told otherwise.
+pub(crate) const RUNTIME_DIR: &str = "/run/caribe";
+
+/// Linux Virtual Server as one program: balances TCP and UDP connections between real servers
+/// from an lvs.cf.
+#[derive(Debug, Parser)]
+#[command(name = "caribe", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the director in the foreground.
+    Director(DirectorArguments),
+    /// Check a configuration file, showing every error and warning.
+    ///
+    /// Exits with 0 when the file is usable and with 1 when it is not.
+    Check(CheckArguments),
+    /// Show services, real servers, rates and verdicts of the running director.
+    Status(StatusArguments),
+    /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
+    /// whether it is in place.
+    RealServer(caribe_real_server::cli::Args),
+    /// List the live table as ipvsadm does (`caribe ipvsadm -L -n`).
+    Ipvsadm(IpvsadmArguments),
+}
+
+/// SIGHUP reloads the configuration; a file with errors changes nothing. SIGTERM and SIGINT stop:
+/// floating addresses, data plane and control socket are removed.
+#[derive(Debug, Args)]
+pub(crate) struct DirectorArguments {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/caribe/lvs.cf")]
+    pub(crate) config: PathBuf,
+    /// Attach the data plane here too, besides the interfaces that carry a floating address and
+    /// those of the file's key `interface`. May be repeated.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) interface: Vec<String>,
+    /// Directory of the lock, the control socket and the memory of own addresses.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+    /// Directory on a BPF file system where the data plane is pinned.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/caribe")]
+    pub(crate) pin_dir: PathBuf,
+    /// On stop, leave the data plane forwarding and the floating addresses up; the next director
+    /// takes them over.
+    #[arg(long)]
+    pub(crate) keep_dataplane: bool,
+    /// How to write the log. `auto`: to the journal when standard error leads there, for people
+    /// on a terminal, as JSON otherwise. The environment variable CARIBE_LOG filters, e.g.
+    /// `debug` or `caribe_health=trace`.
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Auto,
+    Human,
+    Json,
+    Journald,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Refuse what Piranha 0.8.6 would have refused, Caribe's own keys included.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The configuration file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// Print the whole status as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Runtime directory of the director.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct IpvsadmArguments {
+    /// Words of ipvsadm: `-L` or `-l`, with `-n`, or with `-t`, `-u`, `-f` for one service.
+    #[arg(
+        value_name = "WORDS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        num_args = 0..
+    )]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn words_of_ipvsadm_are_not_taken_for_options_of_ours() {
+        let arguments =
+            Arguments::try_parse_from(["caribe", "ipvsadm", "-L", "--help", "-n"]).expect("taken");
+        let Command::Ipvsadm(arguments) = arguments.command else {
+            panic!("another command");
+        };
+        assert_eq!(arguments.words, ["-L", "--help", "-n"]);
+    }
+}

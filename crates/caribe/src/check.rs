@@ -1,0 +1,71 @@
+//! `caribe check`.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use caribe_config::{Mode, Severity, Source, Style, SystemResolver, parse, render};
+use caribe_director::Intent;
+
+use crate::arguments::CheckArguments;
+
+pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
+    let source = match Source::read(&arguments.file) {
+        Ok(source) => source,
+        Err(error) => {
+            eprintln!("caribe check: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mode = if arguments.strict {
+        Mode::Strict
+    } else {
+        Mode::Lenient
+    };
+    let style = if io::stderr().is_terminal() {
+        Style::Coloured
+    } else {
+        Style::Plain
+    };
+    let parsed = parse(&source, mode, &SystemResolver::default());
+    eprint!("{}", render(&parsed.diagnostics, &source, style));
+    let count = |severity| {
+        let all = parsed.diagnostics.iter();
+        all.filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let found = format!(
+        "{}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    );
+    let name = source.name();
+    let Some(config) = parsed.config else {
+        eprintln!("{name}: not usable: {found}");
+        return ExitCode::FAILURE;
+    };
+    match Intent::new(&config, &[]) {
+        Ok(intent) => {
+            let servers: usize = intent
+                .services
+                .iter()
+                .map(|service| service.active_servers().count())
+                .sum();
+            println!(
+                "{name}: usable: {found}; {} with {}",
+                counted(intent.services.len(), "active virtual service"),
+                counted(servers, "active real server"),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{name}: error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}

@@ -1,0 +1,122 @@
+//! The client of a director's control socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caribe_director::ControlPaths;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// Longest time for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer, in bytes: some hundred thousand real servers.
+const LARGEST_ANSWER: usize = 256 << 20;
+
+/// Why a director could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error(
+        "no director is running with runtime directory {}: start one with `caribe director \
+         --config FILE`, or name another directory with --runtime-dir", .directory.display()
+    )]
+    NotRunning { directory: PathBuf },
+    #[error(
+        "not allowed to ask the director at {}: this needs root, or the group of the socket",
+        .socket.display()
+    )]
+    Denied { socket: PathBuf },
+    #[error("cannot ask the director at {}: {source}", .socket.display())]
+    Connect { socket: PathBuf, source: io::Error },
+    #[error("the director at {} did not answer within {} s", .socket.display(), TIMEOUT.as_secs())]
+    Timeout { socket: PathBuf },
+    #[error("the conversation with the director at {} broke: {reason}", .socket.display())]
+    Broken { socket: PathBuf, reason: String },
+    #[error("the director answered: {reason} ({status})")]
+    Refused { status: StatusCode, reason: String },
+    #[error(
+        "the director's answer cannot be read ({0}): is it of another version than this command?"
+    )]
+    Syntax(#[from] serde_json::Error),
+    #[error("cannot start a task: {0}")]
+    Runtime(io::Error),
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
+}
+
+/// Asks the director with that runtime directory for a document.
+pub(crate) fn get<T: DeserializeOwned>(directory: &Path, path: &str) -> Result<T, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ClientError::Runtime)?;
+    let socket = ControlPaths::in_runtime_dir(directory).socket;
+    let answer = runtime.block_on(async {
+        let exchange = exchange(directory, &socket, path);
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_elapsed| {
+                Err(ClientError::Timeout {
+                    socket: socket.clone(),
+                })
+            })
+    })?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+async fn exchange(directory: &Path, socket: &Path, path: &str) -> Result<Bytes, ClientError> {
+    let broken = |error: &dyn std::fmt::Display| ClientError::Broken {
+        socket: socket.to_owned(),
+        reason: error.to_string(),
+    };
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning {
+                directory: directory.to_owned(),
+            },
+            io::ErrorKind::PermissionDenied => ClientError::Denied {
+                socket: socket.to_owned(),
+            },
+            _ => ClientError::Connect {
+                socket: socket.to_owned(),
+                source,
+            },
+        })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    // Its end, good or bad, shows in the answer below.
+    tokio::spawn(connection);
+    let request = Request::get(path)
+        .header(hyper::header::HOST, "caribe")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| broken(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(&error))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LARGEST_ANSWER)
+        .collect()
+        .await
+        .map_err(|error| broken(&error))?
+        .to_bytes();
+    if status != StatusCode::OK {
+        let reason = match serde_json::from_slice::<Failure>(&body) {
+            Ok(failure) => failure.error,
+            Err(_) => "without a reason".to_owned(),
+        };
+        return Err(ClientError::Refused { status, reason });
+    }
+    Ok(body)
+}

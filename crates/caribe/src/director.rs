@@ -1,0 +1,60 @@
+//! `caribe director`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use caribe_director::Options;
+
+use crate::arguments::DirectorArguments;
+use crate::logging;
+
+pub(crate) fn run(arguments: DirectorArguments) -> ExitCode {
+    let log = match logging::start(arguments.log_format) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("caribe director: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match meant(arguments).and_then(direct) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match log {
+                // With its line breaks, which diagnostics need.
+                logging::Destination::People => eprintln!("caribe director: {error:#}"),
+                logging::Destination::Programs => tracing::error!("{error:#}"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the arguments mean.
+fn meant(arguments: DirectorArguments) -> anyhow::Result<Options> {
+    for interface in &arguments.interface {
+        // IFNAMSIZ is 16 with the final zero.
+        ensure!(
+            (1..16).contains(&interface.len()) && !interface.contains(['/', ':', ' ']),
+            "--interface `{interface}` is no name of an interface: give one of those that \
+             `ip link` lists"
+        );
+    }
+    Ok(Options {
+        config: arguments.config,
+        interfaces: arguments.interface,
+        runtime_dir: std::path::absolute(arguments.runtime_dir)
+            .context("cannot use --runtime-dir")?,
+        pin_dir: std::path::absolute(arguments.pin_dir).context("cannot use --pin-dir")?,
+        keep_dataplane: arguments.keep_dataplane,
+    })
+}
+
+fn direct(options: Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the tasks of the director")?;
+    runtime.block_on(caribe_director::run(options))?;
+    Ok(())
+}

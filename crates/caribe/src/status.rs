@@ -1,0 +1,32 @@
+//! `caribe status`.
+
+use std::process::ExitCode;
+
+use caribe_director::{ControlPaths, Status, StatusText};
+
+use crate::arguments::StatusArguments;
+use crate::client;
+
+pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
+    let status: Status = match client::get(&arguments.runtime_dir, ControlPaths::STATUS) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("caribe status: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if !arguments.json {
+        print!("{}", StatusText(&status));
+        return ExitCode::SUCCESS;
+    }
+    match serde_json::to_string_pretty(&status) {
+        Ok(json) => {
+            println!("{json}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("caribe status: cannot write the status as JSON: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
