@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::Mode;
 use crate::source::{Source, Span};
 
-/// Most findings that are reported for one file; the rest are counted.
-pub(crate) const MAX_DIAGNOSTICS: usize = 1_000;
+/// Most errors, and most warnings, that are reported for one file. Behind the last error that is
+/// reported the file is not read; warnings are counted on.
+pub(crate) const MAX_OF_A_KIND: usize = 1_000;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -67,10 +68,10 @@ pub(crate) struct Report<'s> {
     source: &'s Source,
     mode: Mode,
     diagnostics: Vec<Diagnostic>,
-    /// Errors found, those beyond [`MAX_DIAGNOSTICS`] included.
+    /// Errors found, those beyond [`MAX_OF_A_KIND`] included.
     errors: usize,
-    /// Findings beyond [`MAX_DIAGNOSTICS`].
-    dropped: usize,
+    /// Warnings found, likewise.
+    warnings: usize,
 }
 
 /// A finding just reported, to which a hint can be added.
@@ -97,7 +98,7 @@ impl<'s> Report<'s> {
             mode,
             diagnostics: Vec::new(),
             errors: 0,
-            dropped: 0,
+            warnings: 0,
         }
     }
 
@@ -107,6 +108,11 @@ impl<'s> Report<'s> {
 
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// There are more errors than anyone will read: the rest of the file can be left.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.errors > MAX_OF_A_KIND
     }
 
     /// Line of a byte, from 1.
@@ -121,6 +127,9 @@ impl<'s> Report<'s> {
         message: impl Into<String>,
     ) -> Reported<'_> {
         self.errors += 1;
+        if self.errors > MAX_OF_A_KIND {
+            return Reported(None);
+        }
         self.add(Severity::Error, span, code, message.into())
     }
 
@@ -130,6 +139,10 @@ impl<'s> Report<'s> {
         code: &'static str,
         message: impl Into<String>,
     ) -> Reported<'_> {
+        self.warnings += 1;
+        if self.warnings > MAX_OF_A_KIND {
+            return Reported(None);
+        }
         self.add(Severity::Warning, span, code, message.into())
     }
 
@@ -153,10 +166,6 @@ impl<'s> Report<'s> {
         code: &'static str,
         message: String,
     ) -> Reported<'_> {
-        if self.diagnostics.len() >= MAX_DIAGNOSTICS {
-            self.dropped += 1;
-            return Reported(None);
-        }
         let (line, column) = self.source.position(span.start);
         self.diagnostics.push(Diagnostic {
             severity,
@@ -175,25 +184,29 @@ impl<'s> Report<'s> {
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics
             .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        if self.dropped > 0 {
-            let (line, column) = self.source.position(self.source.text().len());
+        let (line, column) = self.source.position(self.source.text().len());
+        let mut at_the_end = |severity, message: String| {
             self.diagnostics.push(Diagnostic {
-                severity: if self.has_errors() {
-                    Severity::Error
-                } else {
-                    Severity::Warning
-                },
+                severity,
                 file: self.source.shared_name(),
                 line,
                 column,
                 length: 0,
-                message: format!(
-                    "{} more errors and warnings are not shown: over {MAX_DIAGNOSTICS} in one file",
-                    self.dropped
-                ),
+                message,
                 hint: Some("mend those above and check again".to_owned()),
                 code: "too-many",
             });
+        };
+        if self.errors > MAX_OF_A_KIND {
+            let message = format!("over {MAX_OF_A_KIND} errors: the rest of the file is not read");
+            at_the_end(Severity::Error, message);
+        }
+        if self.warnings > MAX_OF_A_KIND {
+            let more = self.warnings - MAX_OF_A_KIND;
+            at_the_end(
+                Severity::Warning,
+                format!("{more} more warnings are not shown: over {MAX_OF_A_KIND} in one file"),
+            );
         }
         self.diagnostics
     }
@@ -240,15 +253,23 @@ mod tests {
     #[test]
     fn findings_beyond_the_limit_are_counted_not_kept() {
         let source = Source::new("lvs.cf", "a\n");
+        let at = Span::new(0, 1);
         let mut report = Report::new(&source, Mode::Lenient);
-        for _ in 0..MAX_DIAGNOSTICS + 5 {
-            report.error(Span::new(0, 1), "test", "wrong");
+        for _ in 0..MAX_OF_A_KIND + 5 {
+            report.warning(at, "test", "odd");
         }
-        assert!(report.has_errors());
+        assert!(!report.has_errors() && !report.gives_up());
+        for _ in 0..MAX_OF_A_KIND + 1 {
+            report.error(at, "test", "wrong");
+        }
+        assert!(report.has_errors() && report.gives_up());
         let diagnostics = report.finish();
-        assert_eq!(diagnostics.len(), MAX_DIAGNOSTICS + 1);
-        let last = diagnostics.last().expect("there is one");
-        assert_eq!(last.code, "too-many");
-        assert!(last.message.starts_with("5 more errors"));
+        assert_eq!(diagnostics.len(), 2 * MAX_OF_A_KIND + 2);
+        let last: Vec<&str> = diagnostics[2 * MAX_OF_A_KIND..]
+            .iter()
+            .map(|found| found.message.as_str())
+            .collect();
+        assert!(last[0].starts_with("over 1000 errors"), "{last:?}");
+        assert!(last[1].starts_with("5 more warnings"), "{last:?}");
     }
 }

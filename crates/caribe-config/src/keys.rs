@@ -1,5 +1,5 @@
 //! What a key of lvs.cf is: where it stands, what values it takes, what it means and whether
-//! anything acts on it. The keys themselves are the one list in [`table`].
+//! anything acts on it. The keys themselves are the one list [`KEYS`].
 
 mod table;
 

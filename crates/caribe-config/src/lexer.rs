@@ -3,7 +3,9 @@
 //! The lexer always reads leniently; what old Piranha would have refused or misread is reported
 //! on the way when the report is strict (see [`crate::diagnostic::Report::strict`]).
 
-use crate::Mode;
+mod characters;
+mod quoted;
+
 use crate::diagnostic::{Report, shown};
 use crate::source::{Source, Span};
 
@@ -264,144 +266,6 @@ impl Lexer<'_, '_, '_> {
         }
     }
 
-    fn quoted(&mut self, quote: u8) {
-        let start = self.at;
-        self.at += 1;
-        loop {
-            match (self.peek(), self.body.get(self.at + 1).copied()) {
-                (None, _) => return self.unterminated(start, quote),
-                (Some(b'\\'), Some(b'\\')) => self.at += 2,
-                (Some(b'\\'), Some(next)) if next == quote => {
-                    self.report
-                        .strict(
-                            self.span(self.at, self.at + 2),
-                            "strict-escaped-quote",
-                            "quotation mark inside a quoted text: old Piranha ends the text here \
-                             and refuses the line",
-                        )
-                        .hint("there is no way to write this for old Piranha");
-                    self.at += 2;
-                }
-                (Some(byte), _) if byte == quote => break,
-                (Some(_), _) => self.at += 1,
-            }
-        }
-        self.at += 1;
-        self.push(TokenKind::Quoted(quote), start, self.at);
-        if self.peek().is_some_and(|byte| !is_blank(byte)) {
-            self.faulty = true;
-            let from = self.at;
-            while self.peek().is_some_and(|byte| !is_blank(byte)) {
-                self.at += 1;
-            }
-            let text = shown(&self.body[from..self.at]);
-            self.report
-                .error(
-                    self.span(from, self.at),
-                    "text-after-quote",
-                    format!("unexpected {text} right behind a quoted text"),
-                )
-                .hint("inside a quoted text write a quotation mark as `\\\"`");
-            return;
-        }
-        self.quoted_as_piranha_reads_it(start, quote);
-    }
-
-    fn quoted_as_piranha_reads_it(&mut self, start: usize, quote: u8) {
-        let token = self.span(start, self.at);
-        let inner = &self.body[start + 1..self.at - 1];
-        if !inner.iter().any(|byte| is_blank(*byte)) && self.peek().is_some() {
-            self.report
-                .strict(
-                    token,
-                    "strict-blank-after-quote",
-                    "blank behind a quoted text that has no blank inside: old Piranha refuses it",
-                )
-                .hint("end the line right behind the quotation mark");
-        }
-        if quote == b'\'' && self.report.mode() == Mode::Strict {
-            self.report
-                .warning(
-                    token,
-                    "strict-single-quotes",
-                    "text in single quotes: old Piranha keeps the quotes as a part of the text",
-                )
-                .hint("use double quotes");
-        }
-    }
-
-    fn unterminated(&mut self, start: usize, quote: u8) {
-        self.faulty = true;
-        self.push(TokenKind::Word, start, self.at);
-        let escaped = self.body.ends_with(&[b'\\', quote]);
-        let quote = char::from(quote);
-        self.report
-            .error(
-                self.span(start, start + 1),
-                "unterminated-quote",
-                format!("the text that begins with this {quote} has no {quote} at its end"),
-            )
-            .hint(if escaped {
-                format!(
-                    "`\\{quote}` at the end is a quotation mark inside the text; \
-                     for a backslash at the end write `\\\\`"
-                )
-            } else {
-                format!("close it with {quote} on the same line")
-            });
-    }
-
-    /// Refuses bytes that are not text outside comments, and blanks that are not ASCII blanks.
-    fn characters(&mut self) {
-        let end = self.comment.unwrap_or(self.body.len());
-        let control = |byte: &u8| *byte != b'\t' && byte.is_ascii_control();
-        if let Some(at) = self.body[..end].iter().position(control) {
-            self.faulty = true;
-            let what = match self.body[at] {
-                b'\r' => "carriage return in the middle of a line".to_owned(),
-                byte => format!("control character 0x{byte:02x}"),
-            };
-            self.report
-                .error(self.span(at, at + 1), "control-character", what)
-                .hint("remove it; in `send` and `expect` write `\\r`, `\\n` and `\\t`");
-        }
-        for token in self.tokens.clone() {
-            if token.kind == TokenKind::Word {
-                self.look_alike(token);
-            }
-        }
-    }
-
-    fn look_alike(&mut self, token: Token) {
-        let Ok(word) = std::str::from_utf8(&self.body[token.start..token.end]) else {
-            return; // the reader of the value refuses what is not UTF-8, where that matters
-        };
-        let found = word.char_indices().find_map(|(at, character)| {
-            let instead = match character {
-                '\u{201c}' | '\u{201d}' | '\u{201e}' => "an ASCII quotation mark `\"`",
-                '\u{2018}' | '\u{2019}' => "an ASCII apostrophe",
-                '\u{200b}' | '\u{feff}' => "nothing at all",
-                _ if !character.is_ascii() && character.is_whitespace() => "an ASCII blank",
-                _ => return None,
-            };
-            Some((at, character, instead))
-        });
-        if let Some((at, character, instead)) = found {
-            self.faulty = true;
-            let start = token.start + at;
-            self.report
-                .error(
-                    self.span(start, start + character.len_utf8()),
-                    "look-alike",
-                    format!("character U+{:04X} outside quotes", u32::from(character)),
-                )
-                .hint(format!(
-                    "it looks like {instead}: put that in its place (text copied from a web page \
-                     or a word processor?)"
-                ));
-        }
-    }
-
     fn too_long(&mut self) {
         self.faulty = true;
         self.report
@@ -447,6 +311,7 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mode;
 
     fn tokens(text: &str) -> Vec<String> {
         let source = Source::new("lvs.cf", text);

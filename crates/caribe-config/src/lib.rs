@@ -87,6 +87,9 @@ fn read(source: &Source, resolver: &dyn Resolver, report: &mut Report<'_>) -> Op
             .hint("write at least one `virtual NAME {` block");
         return None;
     }
+    if report.gives_up() {
+        return None;
+    }
     let settings = settings::settings(&document, resolver, report);
     let mut meaning = meaning::meaning(&settings, resolver, report);
     checks::check(&settings, &mut meaning, report);

@@ -3,6 +3,8 @@
 //! [`crate::meaning`].
 
 mod read;
+mod read_addresses;
+mod read_words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -83,6 +85,9 @@ impl Reader<'_, '_> {
             children: Vec::new(),
         };
         for entry in body.entries() {
+            if self.report.gives_up() {
+                return section;
+            }
             self.entry(&mut section, entry);
         }
         for word in body.faulty() {

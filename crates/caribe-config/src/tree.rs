@@ -1,11 +1,12 @@
 //! The lossless tree of a file: every comment, blank line and odd spacing is kept, and
 //! [`Document::to_bytes`] gives back what was read, byte for byte.
 //!
-//! A tree is changed through [`edit`] and written back; what it means is found by parsing what
-//! was written. [`build`] makes it from text.
+//! A tree is changed through [`Body::set`] and its like and written back; what it means is found by parsing what
+//! was written. `build` makes it from text, `edit` changes it.
 
 mod build;
 mod edit;
+mod open;
 
 use crate::Mode;
 use crate::diagnostic::{Diagnostic, Report};

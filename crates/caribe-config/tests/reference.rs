@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use caribe_config::keys::KEYS;
-use caribe_config::reference;
+use caribe_config::{FixedResolver, Mode, Source, parse, reference};
 
 #[test]
 fn the_reference_in_the_manual_is_fresh() {
@@ -25,4 +25,17 @@ fn every_key_is_in_the_reference() {
         let row = format!("| `{}` | ", key.name);
         assert!(page.contains(&row), "{} is missing", key.name);
     }
+}
+
+#[test]
+fn the_example_of_the_reference_is_legal() {
+    let page = reference();
+    let example = page.split("```").nth(1).expect("there is an example");
+    let parsed = parse(
+        &Source::new("example", example),
+        Mode::Lenient,
+        &FixedResolver::default(),
+    );
+    assert_eq!(parsed.diagnostics, []);
+    assert!(parsed.config.is_some());
 }

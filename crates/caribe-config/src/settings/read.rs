@@ -1,25 +1,16 @@
 //! The values of one statement, by the kind of its key.
 
-use std::fmt::Display;
-use std::net::IpAddr;
-
-use caribe_model::Scheduler;
-
 use crate::diagnostic::shown;
 use crate::keys::{Key, Kind};
-use crate::literal::{self, Host, Mask, NotAMask, NotAnInteger, interface_fault};
-use crate::resemblance::closest;
+use crate::literal::{self, NotAnInteger};
 use crate::source::Span;
 use crate::text;
 use crate::tree::{Entry, Word};
-use crate::value::{FloatingValue, PortValue, Value};
+use crate::value::{PortValue, Value};
 
 use super::Reader;
+use super::read_words::{available, listed};
 
-/// What Piranha knew, in the order of its manual.
-const PIRANHA_SCHEDULERS: [&str; 8] = ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh"];
-/// What IPVS has beyond that.
-const FURTHER_SCHEDULERS: [&str; 6] = ["sed", "nq", "mh", "fo", "ovf", "twos"];
 /// Longest `send` and `expect` that Piranha's manuals allow.
 const PIRANHA_MAX_TEXT: usize = 255;
 
@@ -61,7 +52,7 @@ impl Reader<'_, '_> {
         Some((value, span))
     }
 
-    fn unexpected(&mut self, key: &Key, span: Span, first: &Word<'_>, extra: &Word<'_>) {
+    pub(super) fn unexpected(&mut self, key: &Key, span: Span, first: &Word<'_>, extra: &Word<'_>) {
         let hint = match key.kind {
             Kind::Text | Kind::EscapedText => {
                 "put a text that has blanks in quotation marks".to_owned()
@@ -109,7 +100,13 @@ impl Reader<'_, '_> {
     }
 
     /// `key` must be EXPECTATION, not `word`.
-    fn refuse(&mut self, key: &Key, word: &Word<'_>, code: &'static str, hint: Option<String>) {
+    pub(super) fn refuse(
+        &mut self,
+        key: &Key,
+        word: &Word<'_>,
+        code: &'static str,
+        hint: Option<String>,
+    ) {
         self.report
             .error(
                 word.span(),
@@ -213,181 +210,7 @@ impl Reader<'_, '_> {
         Some(Value::Port(PortValue::Name(name)))
     }
 
-    fn host(&mut self, key: &Key, word: &Word<'_>) -> Option<IpAddr> {
-        let address = match literal::host(&word.text()) {
-            Ok(Host::Address(address)) => address,
-            Ok(Host::Name(name)) => self.resolved(key, word, name)?,
-            Err(hint) => {
-                self.refuse(key, word, "bad-address", Some(hint.to_owned()));
-                return None;
-            }
-        };
-        self.family(word, address);
-        Some(address)
-    }
-
-    fn address(&mut self, key: &Key, word: &Word<'_>) -> Option<IpAddr> {
-        let hint = match literal::host(&word.text()) {
-            Ok(Host::Address(address)) => {
-                self.family(word, address);
-                return Some(address);
-            }
-            Ok(Host::Name(_)) => "a host name cannot be used here: write its address",
-            Err(hint) => hint,
-        };
-        self.refuse(key, word, "bad-address", Some(hint.to_owned()));
-        None
-    }
-
-    fn family(&mut self, word: &Word<'_>, address: IpAddr) {
-        if address.is_ipv6() {
-            self.report
-                .strict(
-                    word.span(),
-                    "strict-ipv6",
-                    format!("IPv6 address {address}: old Piranha knows IPv4 alone"),
-                )
-                .hint("leave it out of a file that old Piranha must read");
-        }
-    }
-
-    fn resolved(&mut self, key: &Key, word: &Word<'_>, name: String) -> Option<IpAddr> {
-        let resolver = self.resolver;
-        let answer = self
-            .hosts
-            .entry(name)
-            .or_insert_with_key(|name| resolver.host(name).map_err(|error| error.to_string()));
-        match answer {
-            Ok(address) => Some(*address),
-            Err(reason) => {
-                let message = format!(
-                    "the host name {} of `{}` has no address: {reason}",
-                    shown(word.raw()),
-                    key.name
-                );
-                self.report
-                    .error(word.span(), "unresolved-host", message)
-                    .hint("correct the name, or write the address, which needs no name server");
-                None
-            }
-        }
-    }
-
-    fn mask(&mut self, key: &Key, word: &Word<'_>) -> Option<Value> {
-        match literal::mask(&word.text()) {
-            Ok(mask) => {
-                if let Mask::Length(length) = mask {
-                    self.report
-                        .strict(
-                            word.span(),
-                            "strict-prefix-length",
-                            format!("prefix length {length}: old Piranha takes dotted netmasks"),
-                        )
-                        .hint("write it as in 255.255.255.0");
-                }
-                Some(Value::Mask(mask))
-            }
-            Err(NotAMask::NotContiguous) => {
-                self.report
-                    .error(
-                        word.span(),
-                        "bad-netmask",
-                        format!(
-                            "the netmask {} of `{}` is not contiguous",
-                            shown(word.raw()),
-                            key.name
-                        ),
-                    )
-                    .hint("all 1 bits of a netmask stand before its 0 bits, as in 255.255.255.0");
-                None
-            }
-            Err(NotAMask::Malformed) => {
-                let hint = match word.raw().first() {
-                    Some(b'/') => Some("write the length without `/`".to_owned()),
-                    _ => None,
-                };
-                self.refuse(key, word, "bad-netmask", hint);
-                None
-            }
-        }
-    }
-
-    fn floating(&mut self, key: &Key, address: &Word<'_>, rest: &[Word<'_>]) -> Option<Value> {
-        let label = match rest {
-            [label] => Some(label),
-            [] => {
-                let end = address.span().end;
-                self.report
-                    .error(
-                        Span::new(end, end),
-                        "missing-value",
-                        format!("no interface behind the address of `{}`", key.name),
-                    )
-                    .hint(format!(
-                        "write `{} = {} eth0:1`, with the interface that carries it",
-                        key.name,
-                        shown(address.raw()).trim_matches('`')
-                    ));
-                None
-            }
-            [_, extra @ ..] => {
-                let span = extra[0].span().to(extra[extra.len() - 1].span()); // not empty
-                self.unexpected(key, span, address, &extra[0]);
-                None
-            }
-        };
-        let address = self.host(key, address);
-        let label = label?;
-        self.interface(key, label, true)?;
-        Some(Value::Floating(FloatingValue {
-            address: address?,
-            label: self.utf8(key, label)?,
-            label_span: label.span(),
-        }))
-    }
-
-    fn interfaces(&mut self, key: &Key, words: &[Word<'_>]) -> Option<Value> {
-        let mut names: Vec<String> = Vec::new();
-        let mut legal = true;
-        for word in words {
-            let name = self
-                .interface(key, word, false)
-                .and_then(|()| self.utf8(key, word));
-            match name {
-                None => legal = false,
-                Some(name) if names.contains(&name) => self
-                    .report
-                    .warning(
-                        word.span(),
-                        "repeated-interface",
-                        format!("interface {} is named twice", shown(word.raw())),
-                    )
-                    .hint("remove one of the two"),
-                Some(name) => names.push(name),
-            }
-        }
-        legal.then_some(Value::Interfaces(names))
-    }
-
-    fn interface(&mut self, key: &Key, word: &Word<'_>, alias: bool) -> Option<()> {
-        let Some(fault) = interface_fault(&word.text(), alias) else {
-            return Some(());
-        };
-        self.report
-            .error(
-                word.span(),
-                "bad-interface",
-                format!(
-                    "{} of `{}` cannot be the name of an interface",
-                    shown(word.raw()),
-                    key.name
-                ),
-            )
-            .hint(fault);
-        None
-    }
-
-    fn utf8(&mut self, key: &Key, word: &Word<'_>) -> Option<String> {
+    pub(super) fn utf8(&mut self, key: &Key, word: &Word<'_>) -> Option<String> {
         match String::from_utf8(word.text()) {
             Ok(text) => Some(text),
             Err(_) => {
@@ -430,69 +253,6 @@ impl Reader<'_, '_> {
         }
         Some(Value::Expanded(bytes))
     }
-
-    fn word(&mut self, key: &Key, word: &Word<'_>, words: &[&'static str]) -> Option<Value> {
-        let text = word.text();
-        match words.iter().find(|known| known.as_bytes() == text) {
-            Some(known) => Some(Value::Word(known)),
-            None => {
-                let near = closest(&text, words.iter().copied());
-                let hint = near.map(|near| format!("did you mean `{near}`?"));
-                self.refuse(key, word, "bad-word", hint);
-                None
-            }
-        }
-    }
-
-    fn scheduler(&mut self, key: &Key, word: &Word<'_>) -> Option<Value> {
-        let text = word.text();
-        let known = Scheduler::ALL
-            .into_iter()
-            .find(|scheduler| scheduler.name().as_bytes() == text);
-        if let Some(scheduler) = known {
-            if !PIRANHA_SCHEDULERS.contains(&scheduler.name()) {
-                self.report
-                    .strict(
-                        word.span(),
-                        "strict-scheduler",
-                        format!("old Piranha does not know the scheduler `{scheduler}`"),
-                    )
-                    .hint(format!("it knows {}", PIRANHA_SCHEDULERS.join(", ")));
-            }
-            return Some(Value::Scheduler(scheduler));
-        }
-        if text == b"pcc" {
-            let message = "`pcc` is the name that `lc` had before September 2000";
-            match self.report.mode() {
-                crate::Mode::Strict => self.report.error(word.span(), "misnomer", message),
-                crate::Mode::Lenient => {
-                    self.report
-                        .warning(word.span(), "misnomer", format!("{message}: read as `lc`"))
-                }
-            }
-            .hint("write `lc`");
-            return Some(Value::Scheduler(Scheduler::Lc));
-        }
-        let is_of_ipvs = PIRANHA_SCHEDULERS
-            .iter()
-            .chain(&FURTHER_SCHEDULERS)
-            .any(|name| name.as_bytes() == text);
-        if is_of_ipvs {
-            let message = format!("the scheduler {} is not in this release", shown(&text));
-            self.report
-                .error(word.span(), "unavailable-scheduler", message)
-                .hint(format!("available are {}", listed(&available())));
-        } else {
-            let near = closest(&text, available());
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            self.refuse(key, word, "bad-word", hint);
-        }
-        None
-    }
-}
-
-fn available() -> Vec<&'static str> {
-    Scheduler::ALL.map(Scheduler::name).to_vec()
 }
 
 /// What a key takes, in words.
@@ -522,12 +282,4 @@ pub(crate) fn expectation(key: &Key) -> String {
         Kind::Scheduler => format!("one of {}", listed(&available())),
         Kind::Anything => "anything".to_owned(),
     }
-}
-
-fn listed(words: &[impl Display]) -> String {
-    words
-        .iter()
-        .map(|word| format!("`{word}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

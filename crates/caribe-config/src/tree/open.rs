@@ -1,0 +1,177 @@
+//! The first line of a block: its keyword, its name, and whether it can stand where it does.
+
+use crate::diagnostic::shown;
+use crate::lexer::{Line, Token, TokenKind};
+use crate::resemblance::closest;
+use crate::source::Span;
+
+use super::build::Builder;
+use super::{Block, BlockKind, Body};
+
+/// The deepest nesting that is followed. A `server` in a `virtual` is 2; the rest is room for
+/// files with an error, bounded so that a hostile one cannot exhaust the stack.
+const MAX_DEPTH: usize = 4;
+
+impl Builder<'_, '_> {
+    pub(super) fn missing_brace(&mut self, header: Line, trivia: Vec<u8>) {
+        self.report
+            .error(
+                header.after_tokens(),
+                "missing-open-brace",
+                format!(
+                    "no `{{` behind {}",
+                    shown(&header.text[header.tokens[0].start..last_end(&header)])
+                ),
+            )
+            .hint("end the first line of a block with ` {`");
+        // Read on as if the brace were there: the block's `}` will come.
+        self.open_block(header, None);
+        self.trivia(&trivia);
+    }
+
+    pub(super) fn open_block(&mut self, head: Line, brace: Option<(Vec<u8>, Line)>) {
+        let keyword = head.tokens[0]; // a header has at least its keyword
+        let word = head.bytes(keyword);
+        let likely = match BlockKind::from_keyword(word) {
+            Some(kind) => {
+                self.nesting(kind, &head);
+                Some(kind)
+            }
+            None => self.unknown_block(&head, keyword),
+        };
+        if self.open.len() >= MAX_DEPTH {
+            return self.refuse(
+                head,
+                "nesting",
+                "blocks are nested too deeply".to_owned(),
+                "only a `server` stands inside another block, in a `virtual`",
+            );
+        }
+        let kind = likely.unwrap_or(match self.open.last() {
+            Some(_) => BlockKind::Server,
+            None => BlockKind::Virtual,
+        });
+        let (name, name_span) = self.block_name(&head, kind);
+        self.open.push(Block {
+            kind,
+            name,
+            name_span,
+            head,
+            brace,
+            body: Body::default(),
+            close: None,
+            cut_off: false,
+            unknown: likely.is_none(),
+        });
+    }
+
+    /// Reports a keyword that is none, and tells which was probably meant.
+    fn unknown_block(&mut self, head: &Line, keyword: Token) -> Option<BlockKind> {
+        let word = head.bytes(keyword);
+        let near = closest(word, BlockKind::ALL.iter().map(|kind| kind.keyword()));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "blocks are `virtual NAME {`, and `server NAME {` inside one".to_owned(),
+        };
+        self.report
+            .error(
+                head.span(keyword),
+                "unknown-block",
+                format!("unknown kind of block {}", shown(word)),
+            )
+            .hint(hint);
+        near.and_then(|near| BlockKind::from_keyword(near.as_bytes()))
+    }
+
+    /// Reports a block where it cannot stand, and closes those whose `}` was forgotten.
+    fn nesting(&mut self, kind: BlockKind, head: &Line) {
+        let keyword = head.span(head.tokens[0]);
+        let Some(outer) = self.open.last() else {
+            if kind == BlockKind::Server {
+                self.report
+                    .error(
+                        keyword,
+                        "misplaced-block",
+                        "`server` block outside a `virtual` block",
+                    )
+                    .hint("move it into the `virtual` block of its service; is a `}` too many?");
+            }
+            return;
+        };
+        if kind == BlockKind::Server && outer.kind != BlockKind::Server {
+            return;
+        }
+        let at = self.report.line(outer.head_span());
+        let message = format!(
+            "`{}` block inside {} {} that begins on line {at}",
+            kind.keyword(),
+            outer.kind.keyword(),
+            shown(outer.name.as_bytes()),
+        );
+        self.report
+            .error(keyword, "nesting", message)
+            .hint("is a `}` missing before this line?");
+        let keep = match kind {
+            BlockKind::Server => self.open.len() - 1,
+            BlockKind::Virtual | BlockKind::Failover => 0,
+        };
+        while self.open.len() > keep {
+            self.pop(None);
+        }
+    }
+
+    fn block_name(&mut self, head: &Line, kind: BlockKind) -> (String, Span) {
+        let keyword = kind.keyword();
+        let names: Vec<Token> = head.tokens[1..]
+            .iter()
+            .take_while(|token| token.kind != TokenKind::OpenBrace)
+            .copied()
+            .collect();
+        let Some(name) = names.first().copied() else {
+            let span = head.span(head.tokens[0]);
+            self.report
+                .error(
+                    Span::new(span.end, span.end),
+                    "missing-name",
+                    format!("a `{keyword}` block without a name"),
+                )
+                .hint(format!("write `{keyword} NAME {{`"));
+            return (String::new(), span);
+        };
+        let span = head.span(name);
+        let bytes = head.bytes(name);
+        if let Some(extra) = names.get(1) {
+            let extra = head.span(*extra).to(head.span(names[names.len() - 1])); // there are at least two
+            self.report
+                .error(
+                    extra,
+                    "unexpected-text",
+                    format!("unexpected text behind the name {}", shown(bytes)),
+                )
+                .hint("a name has no blanks: use `_` or `-`");
+        } else if matches!(name.kind, TokenKind::Quoted(_)) {
+            self.report
+                .error(
+                    span,
+                    "bad-name",
+                    format!("the name {} is in quotation marks", shown(bytes)),
+                )
+                .hint("a name is a bare word: use `_` for blanks");
+        } else if std::str::from_utf8(bytes).is_err() {
+            self.report
+                .error(
+                    span,
+                    "not-utf8",
+                    format!("the name {} is not UTF-8", shown(bytes)),
+                )
+                .hint("save the file as UTF-8, or use ASCII letters in names");
+        }
+        (String::from_utf8_lossy(bytes).into_owned(), span)
+    }
+}
+
+fn last_end(line: &Line) -> usize {
+    line.tokens
+        .last()
+        .map_or(line.text.len(), |token| token.end)
+}
