@@ -16,13 +16,27 @@ pub unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> bool {
 
 /// Adds and returns what was there before.
 ///
+/// Not relaxed: for a relaxed addition LLVM emits the instruction that returns nothing, also
+/// where the result is used, which is then the addend.
+///
 /// # Safety
 ///
 /// `word` points to an aligned word in a map.
 #[inline(always)]
 pub unsafe fn fetch_add(word: *mut u64, addend: u64) -> u64 {
     // SAFETY: passed on to the caller.
-    unsafe { atomic_xadd::<u64, u64, { Relaxed }>(word, addend) }
+    unsafe { atomic_xadd::<u64, u64, { AcqRel }>(word, addend) }
+}
+
+/// Adds.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn add(word: *mut u64, addend: u64) {
+    // SAFETY: passed on to the caller.
+    unsafe { atomic_xadd::<u64, u64, { Relaxed }>(word, addend) };
 }
 
 /// Sets bits.

@@ -91,6 +91,6 @@ pub fn transition<const WORDS: usize, A>(
 pub fn add_load(server: u32, difference: u64) {
     if let Some(load) = LOADS.get_ptr_mut(server) {
         // SAFETY: a word of a map.
-        unsafe { atomic::fetch_add(load, difference) };
+        unsafe { atomic::add(load, difference) };
     }
 }
