@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::rule::RuleAction;
@@ -185,8 +184,9 @@ impl Host {
         table: u8,
     ) -> Result<(), LabError> {
         let action = format!("send what comes from {source} to {gateway}");
-        let mut route = RouteMessageBuilder::<IpAddr>::new()
-            .gateway(gateway)
+        let route = RouteMessageBuilder::<IpAddr>::new()
+            .destination_prefix(unspecified(gateway), 0)
+            .and_then(|route| route.gateway(gateway))
             .map_err(|_| LabError::Name {
                 what: "gateway",
                 name: gateway.to_string(),
@@ -194,9 +194,6 @@ impl Host {
             })?
             .table_id(u32::from(table))
             .build();
-        if gateway.is_ipv6() {
-            route.header.address_family = AddressFamily::Inet6;
-        }
         netlink::converse(&self.namespace, action, async |handle| {
             handle.route().add(route).execute().await?;
             let rule = handle
@@ -353,5 +350,14 @@ impl Host {
             LabError::io(format!("write {}", path.display()))(source)
         })?;
         Ok(path)
+    }
+}
+
+/// `0.0.0.0` or `::`, of the same family.
+fn unspecified(address: IpAddr) -> IpAddr {
+    if address.is_ipv4() {
+        IpAddr::from([0, 0, 0, 0])
+    } else {
+        IpAddr::from([0u16; 8])
     }
 }

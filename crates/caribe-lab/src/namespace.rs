@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -23,7 +24,7 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Makes a namespace and its file.
     pub(crate) fn create(name: String) -> Result<Namespace, LabError> {
-        fs::create_dir_all(DIRECTORY).map_err(LabError::io(format!("create {DIRECTORY}")))?;
+        prepare_directory()?;
         let namespace = Namespace { name };
         let path = namespace.path();
         File::create_new(&path).map_err(LabError::io(format!("create {}", path.display())))?;
@@ -71,6 +72,38 @@ impl Namespace {
             Ok(work())
         })
     }
+}
+
+/// Makes the directory a shared mount of its own, as `ip netns add` does. If the lab did not, the
+/// next `ip netns add` would mount the directory over itself with all namespaces in it, and
+/// those below could not be removed any more.
+fn prepare_directory() -> Result<(), LabError> {
+    let failed = || format!("prepare {DIRECTORY}");
+    fs::create_dir_all(DIRECTORY).map_err(LabError::io(failed()))?;
+    let directory = File::open(DIRECTORY).map_err(LabError::io(failed()))?;
+    // The lock that `ip netns add` takes for the same.
+    let _lock = Flock::lock(directory, FlockArg::LockExclusive)
+        .map_err(|(_, error)| LabError::errno(failed())(error))?;
+    let share = || {
+        let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+        mount(None::<&str>, DIRECTORY, None::<&str>, flags, None::<&str>)
+    };
+    match share() {
+        // It is no mount yet.
+        Err(Errno::EINVAL) => {
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+            mount(
+                Some(DIRECTORY),
+                DIRECTORY,
+                None::<&str>,
+                flags,
+                None::<&str>,
+            )
+            .and_then(|()| share())
+        }
+        outcome => outcome,
+    }
+    .map_err(LabError::errno(failed()))
 }
 
 /// Runs `work` on a thread of its own, so that the caller's namespace stays as it is; a panic

@@ -9,7 +9,7 @@ use super::configuration::Service;
 
 /// Sends `count` requests to a service, each over a connection of its own.
 pub(super) fn ask(client: &Host, service: &Service, count: usize) -> Result<Burst> {
-    let burst = Curl::on(client).burst(&service.url(), count, 4)?;
+    let burst = Curl::on(client).burst(&service.url(), count, 1)?;
     println!(
         "    {:8} {:28} {}",
         service.name(),
