@@ -1,5 +1,6 @@
 //! The sub-command `caribe real-server`: what was typed, and what it means.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -41,7 +42,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Put everything in place; what is there already is left alone
+    /// Put everything in place; what is there already is left alone. VIPs of the other method may
+    /// be added by another `up`
     Up(Wanted),
     /// Undo exactly what `up` did
     Down,
@@ -57,7 +59,7 @@ struct Wanted {
     /// The interface that the director's packets come in by
     #[arg(long, value_name = "NAME")]
     interface: String,
-    /// How the director's packets come
+    /// How the director's packets for these VIPs come
     #[arg(long, value_enum, default_value_t = Method::Direct)]
     method: Method,
     /// How the machine is kept from answering ARP requests for the VIPs
@@ -73,7 +75,7 @@ struct Asked {
     /// The interface that the director's packets come in by
     #[arg(long, value_name = "NAME", requires = "vips")]
     interface: Option<String>,
-    /// How the director's packets come
+    /// How the director's packets for these VIPs come
     #[arg(long, value_enum, default_value_t = Method::Direct)]
     method: Method,
     /// How the machine is kept from answering ARP requests for the VIPs
@@ -108,9 +110,8 @@ async fn execute(args: Args, output: &mut impl Write) -> Result<u8, RealServerEr
     match args.command {
         Command::Up(wanted) => {
             let request = Request {
-                vips: wanted.vips.into_iter().collect(),
+                vips: by_one_method(wanted.vips, wanted.method),
                 interface: wanted.interface,
-                method: wanted.method,
                 arp: wanted.arp,
             };
             let done = up(&network, &request, &places).await?;
@@ -122,6 +123,10 @@ async fn execute(args: Args, output: &mut impl Write) -> Result<u8, RealServerEr
         }
         Command::Status(asked) => answer(&network, asked, &places, output).await,
     }
+}
+
+fn by_one_method(vips: Vec<IpAddr>, method: Method) -> BTreeMap<IpAddr, Method> {
+    vips.into_iter().map(|vip| (vip, method)).collect()
 }
 
 fn tell(output: &mut impl Write, lines: &[String], nothing: &str) -> Result<u8, RealServerError> {
@@ -143,9 +148,8 @@ async fn answer(
     let (request, pins) = match asked.interface {
         Some(interface) => {
             let request = Request {
-                vips: asked.vips.into_iter().collect(),
+                vips: by_one_method(asked.vips, asked.method),
                 interface,
-                method: asked.method,
                 arp: asked.arp,
             };
             (request, places.pins.clone())

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
-use aya::programs::links::FdLink;
+use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpMode;
 use aya::programs::{ProgramInfo, Xdp};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -161,8 +161,15 @@ pub(crate) fn detach(directory: &Path) -> Result<(), RealServerError> {
     // The path may come from the state file: nothing is removed elsewhere than among pins.
     on_bpf_file_system(directory)?;
     let pins = pins(directory);
-    // The link's pin is what holds the program on the interface.
-    for path in [pins.link(), pins.program(), pins.vips(), pins.counts()] {
+    let link = pins.link();
+    if exists(&link)? {
+        let action = || format!("take the program pinned at {} off", link.display());
+        // While the link is held open, removing its pin does not end it. Closing it then does,
+        // at once; ended by its pin, it would be taken off some time later.
+        let held = PinnedLink::from_pin(&link).map_err(|e| failed(action(), e))?;
+        drop(held.unpin().map_err(|e| failed(action(), e))?);
+    }
+    for path in [pins.program(), pins.vips(), pins.counts()] {
         remove(&path, std::fs::remove_file(&path))?;
     }
     match std::fs::remove_dir(directory) {

@@ -11,7 +11,7 @@ use crate::inspect::inspect;
 use crate::nfnetlink;
 use crate::plan::{Action, Undo, floating, plan};
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{Method, Request};
 use crate::state::{self, State, StateFile};
 
 /// Where the command keeps its things.
@@ -53,7 +53,13 @@ pub async fn up(
     )
     .await?;
     let actions = plan(request, &facts).map_err(RealServerError::Refused)?;
-    state.vips.extend(&request.vips);
+    for (vip, method) in &request.vips {
+        // A VIP that tunnelled packets come for takes direct ones as well.
+        let known = state.vips.entry(*vip).or_insert(*method);
+        if *method == Method::Tunnel {
+            *known = Method::Tunnel;
+        }
+    }
 
     let mut done = Vec::new();
     for action in &actions {
@@ -116,16 +122,11 @@ pub async fn down(network: &Network, places: &Places) -> Result<Vec<String>, Rea
 }
 
 fn agrees(state: &State, request: &Request) -> Result<(), RealServerError> {
-    let same = state.interface == request.interface
-        && state.method == request.method
-        && state.arp == request.arp;
+    let same = state.interface == request.interface && state.arp == request.arp;
     if same {
         return Ok(());
     }
-    let how = format!(
-        "on `{}` by method {} with --arp {}",
-        state.interface, state.method, state.arp
-    );
+    let how = format!("on `{}` with --arp {}", state.interface, state.arp);
     Err(RealServerError::Refused(vec![Refusal::Otherwise { how }]))
 }
 

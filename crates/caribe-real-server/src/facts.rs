@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use caribe_network::{AssignedAddress, Interface};
 
 use crate::arp_rules::ArpRule;
+use crate::request::Request;
 use crate::setting::Settings;
 
 /// A picture of the system at one moment; everything is judged and planned from it.
@@ -51,14 +52,15 @@ pub struct Counts {
 }
 
 impl Facts {
-    /// The first IPv4 address of an interface that is none of `vips`: what the machine calls
+    /// The first IPv4 address of the interface that is none of the VIPs: what the machine calls
     /// itself there.
-    pub(crate) fn own_address(&self, interface: &str, vips: &BTreeSet<IpAddr>) -> Option<Ipv4Addr> {
+    pub(crate) fn own_address(&self, request: &Request) -> Option<Ipv4Addr> {
+        let vips = &request.vips;
         self.addresses
-            .get(interface)?
+            .get(&request.interface)?
             .iter()
             .find_map(|assigned| match assigned.address {
-                IpAddr::V4(address) if !vips.contains(&assigned.address) => Some(address),
+                IpAddr::V4(address) if !vips.contains_key(&assigned.address) => Some(address),
                 _ => None,
             })
     }

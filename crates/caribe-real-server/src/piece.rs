@@ -36,7 +36,7 @@ pub(crate) struct Finding {
 }
 
 /// The pieces of one VIP.
-pub(crate) fn pieces(vip: IpAddr, request: &Request, facts: &Facts) -> Vec<Piece> {
+pub(crate) fn pieces(vip: IpAddr, method: Method, request: &Request, facts: &Facts) -> Vec<Piece> {
     let mut pieces = vec![Piece::Address {
         interface: request.home(vip).to_owned(),
         vip,
@@ -50,12 +50,12 @@ pub(crate) fn pieces(vip: IpAddr, request: &Request, facts: &Facts) -> Vec<Piece
         (IpAddr::V4(vip), ArpMode::Nftables) => {
             pieces.push(Piece::ArpRule(ArpRule::Ignore { vip }));
             // Without an own address the request is refused, and status misses the address.
-            if let Some(own) = facts.own_address(&request.interface, &request.vips) {
+            if let Some(own) = facts.own_address(request) {
                 pieces.push(Piece::ArpRule(ArpRule::Mask { vip, own }));
             }
         }
     }
-    if request.method == Method::Tunnel {
+    if method == Method::Tunnel {
         pieces.extend([Piece::Decapsulator, Piece::Decapsulates { vip }]);
         if vip.is_ipv4() {
             pieces.push(Piece::Setting { key: Key::RpFilter });

@@ -8,7 +8,7 @@ use crate::arp_rules::ArpRule;
 use crate::facts::Facts;
 use crate::piece::{Piece, is_fit, pieces};
 use crate::refusal::{Refusal, refusals};
-use crate::request::{Request, prefix};
+use crate::request::{Method, Request, prefix};
 use crate::setting::{Key, Scope, Setting};
 
 /// A step towards a real server.
@@ -112,8 +112,8 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Vec<Action>, Vec<Refusal
         return Err(refusals);
     }
     let mut missing: Vec<Piece> = Vec::new();
-    for vip in &request.vips {
-        for piece in pieces(*vip, request, facts) {
+    for (vip, method) in &request.vips {
+        for piece in pieces(*vip, *method, request, facts) {
             if !piece.examine(request, facts).in_place && !missing.contains(&piece) {
                 missing.push(piece);
             }
@@ -128,9 +128,9 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Vec<Action>, Vec<Refusal
     }));
     // A program that is loaded anew knows no VIP, whatever a stale pin says.
     let anew = missing.contains(&Piece::Decapsulator);
-    for vip in &request.vips {
-        let wanted = pieces(*vip, request, facts).contains(&Piece::Decapsulates { vip: *vip });
-        if wanted && (anew || missing.contains(&Piece::Decapsulates { vip: *vip })) {
+    for (vip, method) in &request.vips {
+        let unknown = anew || missing.contains(&Piece::Decapsulates { vip: *vip });
+        if *method == Method::Tunnel && unknown {
             actions.push(Action::Decapsulate { vip: *vip });
         }
     }

@@ -146,7 +146,7 @@ pub(crate) fn refusals(request: &Request, facts: &Facts) -> Vec<Refusal> {
     if request.vips.is_empty() {
         refusals.push(Refusal::NoVip);
     }
-    for vip in &request.vips {
+    for vip in request.vips.keys() {
         refusals.extend(of_vip(*vip, request, facts));
     }
     refusals
@@ -178,18 +178,18 @@ fn of_machine(request: &Request, facts: &Facts) -> Vec<Refusal> {
             interface: interface(),
         });
     }
-    if request.method == Method::Tunnel && !facts.decapsulates() {
+    let tunnels = request
+        .vips
+        .values()
+        .any(|method| *method == Method::Tunnel);
+    if tunnels && !facts.decapsulates() {
         refusals.extend(found.xdp.map(|other| Refusal::OtherXdp {
             interface: interface(),
             program: other.program,
         }));
     }
-    let masks = request.arp == ArpMode::Nftables && request.vips.iter().any(IpAddr::is_ipv4);
-    if masks
-        && facts
-            .own_address(&request.interface, &request.vips)
-            .is_none()
-    {
+    let masks = request.arp == ArpMode::Nftables && request.vips.keys().any(IpAddr::is_ipv4);
+    if masks && facts.own_address(request).is_none() {
         refusals.push(Refusal::NoOwnAddress {
             interface: interface(),
         });

@@ -1,6 +1,6 @@
 //! What an administrator asks for.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -48,12 +48,10 @@ impl fmt::Display for ArpMode {
 /// Everything that makes a machine a real server of some VIPs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The VIPs, of both families.
-    pub vips: BTreeSet<IpAddr>,
+    /// The VIPs, of both families, and how packets for each come.
+    pub vips: BTreeMap<IpAddr, Method>,
     /// The interface that the director's packets come in by.
     pub interface: String,
-    /// How they come.
-    pub method: Method,
     /// How ARP is silenced.
     pub arp: ArpMode,
 }

@@ -1,7 +1,7 @@
 //! The state file: what `up` did, so that `down` can undo exactly that. Whoever can write it
 //! could make `down` do things, so it is hostile until parsed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -28,14 +28,12 @@ pub struct State {
     version: u32,
     /// The interface.
     pub interface: String,
-    /// How packets come.
-    pub method: Method,
     /// How ARP is silenced.
     pub arp: ArpMode,
     /// Where the decapsulating program is pinned.
     pub pins: PathBuf,
-    /// The VIPs.
-    pub vips: BTreeSet<IpAddr>,
+    /// The VIPs, and how packets for each come.
+    pub vips: BTreeMap<IpAddr, Method>,
     /// The ways back, in the order in which the ways there were taken.
     pub undo: Vec<Undo>,
 }
@@ -46,10 +44,9 @@ impl State {
         State {
             version: VERSION,
             interface: request.interface.clone(),
-            method: request.method,
             arp: request.arp,
             pins: pins.to_owned(),
-            vips: BTreeSet::new(),
+            vips: BTreeMap::new(),
             undo: Vec::new(),
         }
     }
@@ -59,7 +56,6 @@ impl State {
         Request {
             vips: self.vips.clone(),
             interface: self.interface.clone(),
-            method: self.method,
             arp: self.arp,
         }
     }
@@ -120,7 +116,7 @@ impl State {
     }
 
     fn knows(&self, vip: IpAddr) -> Result<(), String> {
-        if self.vips.contains(&vip) {
+        if self.vips.contains_key(&vip) {
             Ok(())
         } else {
             Err(format!("{vip} is none of the VIPs"))
@@ -266,10 +262,9 @@ mod tests {
     const WRITTEN: &str = r#"{
         "version": 1,
         "interface": "eth0",
-        "method": "tunnel",
         "arp": "sysctl",
         "pins": "/sys/fs/bpf/caribe-real-server",
-        "vips": ["192.0.2.80", "2001:db8::80"],
+        "vips": {"192.0.2.80": "tunnel", "2001:db8::80": "direct"},
         "undo": [
             {"restore": {"setting": {"key": "arp_ignore", "scope": "all"}, "former": 0, "given": 1}},
             {"restore": {"setting": {"key": "rp_filter", "scope": {"interface": "eth0"}},
@@ -355,9 +350,15 @@ mod tests {
             ),
             ("\"detach\"", "\"reboot\"", "unknown variant"),
             (
-                "\"method\": \"tunnel\",",
-                "\"method\": \"tunnel\", \"x\": 1,",
+                "\"arp\": \"sysctl\",",
+                "\"arp\": \"sysctl\", \"x\": 1,",
                 "unknown field",
+            ),
+            ("\"direct\"", "\"nat\"", "unknown variant"),
+            (
+                "\"2001:db8::80\": ",
+                "\"2001:db8::800000\": ",
+                "invalid IP address",
             ),
         ] {
             let text = WRITTEN.replacen(written, forged, 1);

@@ -16,8 +16,6 @@ pub struct Status {
     pub in_place: bool,
     /// The interface.
     pub interface: String,
-    /// How packets come.
-    pub method: Method,
     /// How ARP is silenced.
     pub arp: ArpMode,
     /// The VIPs, in order.
@@ -31,6 +29,8 @@ pub struct Status {
 pub struct VipStatus {
     /// The VIP.
     pub vip: IpAddr,
+    /// How packets for it come.
+    pub method: Method,
     /// All of its pieces are in place.
     pub in_place: bool,
     /// Its pieces.
@@ -53,20 +53,19 @@ pub fn status(request: &Request, facts: &Facts) -> Status {
     let vips: Vec<VipStatus> = request
         .vips
         .iter()
-        .map(|vip| of_vip(*vip, request, facts))
+        .map(|(vip, method)| of_vip(*vip, *method, request, facts))
         .collect();
     Status {
         in_place: !vips.is_empty() && vips.iter().all(|vip| vip.in_place),
         interface: request.interface.clone(),
-        method: request.method,
         arp: request.arp,
         vips,
         tunnel: facts.decapsulator.as_ref().map(|program| program.counts),
     }
 }
 
-fn of_vip(vip: IpAddr, request: &Request, facts: &Facts) -> VipStatus {
-    let pieces: Vec<PieceStatus> = pieces(vip, request, facts)
+fn of_vip(vip: IpAddr, method: Method, request: &Request, facts: &Facts) -> VipStatus {
+    let pieces: Vec<PieceStatus> = pieces(vip, method, request, facts)
         .iter()
         .map(|piece| {
             let finding = piece.examine(request, facts);
@@ -79,6 +78,7 @@ fn of_vip(vip: IpAddr, request: &Request, facts: &Facts) -> VipStatus {
         .collect();
     VipStatus {
         vip,
+        method,
         in_place: pieces.iter().all(|piece| piece.in_place),
         pieces,
     }
@@ -87,10 +87,7 @@ fn of_vip(vip: IpAddr, request: &Request, facts: &Facts) -> VipStatus {
 impl Status {
     /// For people.
     pub fn to_text(&self) -> String {
-        let mut text = format!(
-            "real server on {} by method {}, --arp {}\n",
-            self.interface, self.method, self.arp
-        );
+        let mut text = format!("real server on {}, --arp {}\n", self.interface, self.arp);
         for vip in &self.vips {
             let verdict = if vip.in_place {
                 "in place"
@@ -98,7 +95,7 @@ impl Status {
                 "NOT in place"
             };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}: {verdict}", vip.vip);
+            let _ = writeln!(text, "{} ({}): {verdict}", vip.vip, vip.method);
             for piece in &vip.pieces {
                 let mark = if piece.in_place { "ok     " } else { "MISSING" };
                 let _ = writeln!(text, "  {mark} {:<13} {}", piece.name, piece.detail);

@@ -4,6 +4,9 @@
 mod lan;
 mod tunneller;
 
+use std::time::Duration;
+
+use caribe_lab::wait;
 use lan::{Lan, PEER4, PEER6, REAL4, REAL6, VIP4, VIP6};
 use tunneller::Tunneller;
 
@@ -37,7 +40,7 @@ fn tcp_comes_through_every_kind_of_tunnel() {
         (VIP6, PEER6, (PEER6, REAL6)),
         (VIP4, PEER4, (PEER6, REAL6)),
     ] {
-        let tunneller = Tunneller::start(&lan, vip, source, outer);
+        let tunneller = Tunneller::start(&lan, "eth0", vip, source, outer);
         lan.converse(vip);
         let sent = tunneller.stop();
         let now = counts(&lan).0;
@@ -59,7 +62,7 @@ fn tcp_comes_through_every_kind_of_tunnel() {
 fn a_tunnelled_packet_for_no_vip_is_left_alone() {
     let lan = Lan::new("rs-refused");
     lan.succeed("up --vip 10.1.0.80 --interface eth0 --method tunnel");
-    let tunneller = Tunneller::start(&lan, "10.1.0.99", PEER4, (PEER4, REAL4));
+    let tunneller = Tunneller::start(&lan, "eth0", "10.1.0.99", PEER4, (PEER4, REAL4));
     let ping = lan
         .peer
         .command("ping")
@@ -87,6 +90,12 @@ fn the_program_outlives_the_command_and_is_found_again() {
 
     // Taken off behind our back, it is missed and put back.
     std::fs::remove_file(lan.pins().join("link")).expect("the pin of the link");
+    // The kernel ends an unpinned link when it finds the time.
+    wait::until("the program to go", Duration::from_secs(5), || {
+        let links = lan.ip("-j link show dev eth0");
+        (!links.contains(r#""xdp""#)).then_some(()).ok_or(links)
+    })
+    .expect("gone");
     let status = lan.command("status").expect("a status");
     assert_eq!(status.code, 1);
     assert!(
@@ -121,4 +130,53 @@ fn an_interface_with_another_xdp_program_is_refused() {
         other => panic!("must be refused: {other:?}"),
     }
     assert_eq!(lan.picture(), before);
+}
+
+#[test]
+fn up_may_follow_down_at_once() {
+    let lan = Lan::new("rs-again");
+    for _ in 0..10 {
+        lan.succeed("up --vip 10.1.0.80 --interface eth0 --method tunnel");
+        lan.succeed("down");
+        assert!(!lan.ip("-j link show dev eth0").contains(r#""xdp""#));
+    }
+}
+
+#[test]
+fn one_server_may_serve_by_both_methods() {
+    let lan = Lan::new("rs-both");
+    let before = lan.picture();
+    lan.succeed("up --vip 10.1.0.80 --interface eth0 --method direct");
+    lan.succeed("up --vip 10.1.0.81 --interface eth0 --method tunnel");
+    let status = lan.succeed("status");
+    for line in [
+        "10.1.0.80 (direct): in place",
+        "10.1.0.81 (tunnel): in place",
+    ] {
+        assert!(status.contains(line), "{status}");
+    }
+    lan.direct(VIP4);
+    lan.converse(VIP4);
+    let tunneller = Tunneller::start(&lan, "eth0", "10.1.0.81", PEER4, (PEER4, REAL4));
+    lan.converse("10.1.0.81");
+    assert_eq!(tunneller.stop(), counts(&lan).0);
+    lan.succeed("down");
+    assert_eq!(lan.picture(), before);
+}
+
+#[test]
+fn a_driver_without_xdp_serves_in_generic_mode_and_status_says_so() {
+    let lan = Lan::new("rs-generic");
+    lan.ip("link add mv0 link eth0 type macvlan mode bridge");
+    lan.ip("addr add 10.1.0.3/24 dev mv0");
+    lan.ip("link set mv0 up");
+    let said = lan.succeed("up --vip 10.1.0.80 --interface mv0 --method tunnel");
+    assert!(said.contains("generic mode, which is slower"), "{said}");
+    let status = lan.succeed("status");
+    assert!(status.contains("on mv0 in generic mode"), "{status}");
+    let tunneller = Tunneller::start(&lan, "mv0", VIP4, PEER4, (PEER4, "10.1.0.3"));
+    lan.converse(VIP4);
+    assert_eq!(tunneller.stop(), counts(&lan).0);
+    lan.succeed("down");
+    assert!(!lan.ip("-j link show dev mv0").contains(r#""xdp""#));
 }

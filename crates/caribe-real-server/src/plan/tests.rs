@@ -1,6 +1,6 @@
 //! Plans from made-up systems.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_model::MacAddress;
@@ -18,9 +18,8 @@ fn ip(text: &str) -> IpAddr {
 
 fn request(method: Method, arp: ArpMode) -> Request {
     Request {
-        vips: BTreeSet::from([ip("192.0.2.80"), ip("2001:db8::80")]),
+        vips: BTreeMap::from([(ip("192.0.2.80"), method), (ip("2001:db8::80"), method)]),
         interface: "eth0".to_owned(),
-        method,
         arp,
     }
 }
@@ -166,7 +165,7 @@ fn only_what_is_unfit_is_changed() {
 #[test]
 fn an_ipv6_vip_alone_touches_no_arp_setting() {
     let request = Request {
-        vips: BTreeSet::from([ip("2001:db8::80")]),
+        vips: BTreeMap::from([(ip("2001:db8::80"), Method::Direct)]),
         ..request(Method::Direct, ArpMode::Sysctl)
     };
     let expected = Action::AddAddress {
@@ -246,7 +245,7 @@ fn nothing_that_cannot_be_a_vip_becomes_one() {
         "::ffff:192.0.2.80",
     ] {
         let request = Request {
-            vips: BTreeSet::from([ip(address)]),
+            vips: BTreeMap::from([(ip(address), Method::Direct)]),
             ..request(Method::Direct, ArpMode::Sysctl)
         };
         let refused = plan(&request, &fresh()).expect_err(address);

@@ -21,8 +21,14 @@ pub(crate) struct Tunneller {
 
 impl Tunneller {
     /// Everything that the peer sends to `vip`, from its own address `source`, goes through a
-    /// tunnel with these outer addresses from now on.
-    pub(crate) fn start(lan: &Lan, vip: &str, source: &str, outer: (&str, &str)) -> Self {
+    /// tunnel with these outer addresses to an interface of the real server from now on.
+    pub(crate) fn start(
+        lan: &Lan,
+        interface: &str,
+        vip: &str,
+        source: &str,
+        outer: (&str, &str),
+    ) -> Self {
         let peer = lan.peer.clone();
         let ip = move |words: &str| {
             let words = words.split(' ');
@@ -50,7 +56,7 @@ impl Tunneller {
         ip(&format!(
             "neigh replace {vip} lladdr 02:00:00:00:00:01 dev caught"
         ));
-        let real = lan.real.interface("eth0").expect("eth0").mac;
+        let real = lan.real.interface(interface).expect("it is there").mac;
         let outer = (parse(outer.0), parse(outer.1));
         let vip_address = parse(vip);
         let stop = Arc::new(AtomicBool::new(false));
