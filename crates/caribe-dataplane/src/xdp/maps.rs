@@ -7,6 +7,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use caribe_model::ServiceKey;
 use caribe_packet::connection::{Connection4, Connection6};
+use caribe_packet::filter;
 use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
 use caribe_packet::settings::Settings;
@@ -79,6 +80,8 @@ impl Sizes {
             ),
             shape("COUNTERS", 1, size_of::<CounterWords>()),
             shape("ROSTER", servers, 8),
+            // The packet path's own; pinned, so that replies are still known after an adoption.
+            shape("NAT_SERVERS", filter::WORDS as u32, 8),
             shape("TAGS4", buckets, 8),
             shape("CONNECTIONS4", buckets * WAYS, size_of::<Connection4>()),
             shape("REPLIES4", buckets, 64),
