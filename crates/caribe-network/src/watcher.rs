@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::watch::{Effect, Event, Watch};
-use crate::{Changes, Network};
+use crate::{Changes, Network, Way};
 
 /// Keeps the next hops of a set of addresses warm and tells of each change.
 ///
@@ -96,7 +96,14 @@ impl Watcher {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Look(address) => match self.network.way(address).await {
-                    Ok(way) => effects.extend(self.watch.handle(Event::Seen(address, way), now())),
+                    Ok(way) => {
+                        let seen = Event::Seen(address, way.clone());
+                        let follows = self.watch.handle(seen, now());
+                        if !follows.is_empty() {
+                            log(address, &way);
+                        }
+                        effects.extend(follows);
+                    }
                     Err(error) => {
                         tracing::warn!(%address, %error, "cannot look up the way to a server");
                     }
@@ -109,6 +116,27 @@ impl Watcher {
             }
         }
         true
+    }
+}
+
+/// A change that is told to the listener, for the operator.
+fn log(address: IpAddr, way: &Way) {
+    match way {
+        Way::Resolved { next_hop, .. } => tracing::info!(
+            %address,
+            interface = next_hop.interface,
+            mac = %next_hop.destination_mac,
+            mtu = next_hop.mtu,
+            "the way to a server is known"
+        ),
+        Way::Pending { neighbour, .. } => tracing::warn!(
+            %address,
+            %neighbour,
+            "the way to a server is lost: the neighbour does not answer"
+        ),
+        Way::None(reason) => {
+            tracing::warn!(%address, %reason, "the way to a server is lost");
+        }
     }
 }
 

@@ -52,6 +52,18 @@ fn pins(directory: &Path) -> Pins {
     }
 }
 
+/// Where in the machine the program runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In the driver.
+    Native,
+    /// In the stack.
+    Generic {
+        /// Why the driver did not take it.
+        reason: String,
+    },
+}
+
 /// What is pinned in the directory; `None` when no program is.
 ///
 /// # Errors
@@ -88,7 +100,7 @@ pub(crate) fn examine(directory: &Path) -> Result<Option<Decapsulator>, RealServ
 /// # Errors
 ///
 /// What the kernel refused, with the verifier's log; nothing stays behind then.
-pub(crate) fn attach(directory: &Path, interface: &str) -> Result<XdpMode, RealServerError> {
+pub(crate) fn attach(directory: &Path, interface: &str) -> Result<Mode, RealServerError> {
     create(directory)?;
     detach(directory)?;
     create(directory)?;
@@ -103,7 +115,7 @@ pub(crate) fn attach(directory: &Path, interface: &str) -> Result<XdpMode, RealS
     attached
 }
 
-fn load_and_pin(pins: &Pins, interface: &str) -> Result<XdpMode, RealServerError> {
+fn load_and_pin(pins: &Pins, interface: &str) -> Result<Mode, RealServerError> {
     let load = || "load the decapsulating program".to_owned();
     let mut object = Ebpf::load(caribe_dataplane::object::BYTES).map_err(|e| failed(load(), e))?;
     let absent = |what: &str| {
@@ -130,15 +142,14 @@ fn load_and_pin(pins: &Pins, interface: &str) -> Result<XdpMode, RealServerError
 
     let action = || format!("attach the decapsulating program to `{interface}`");
     let (link, mode) = match program.attach(interface, XdpMode::Driver) {
-        Ok(link) => (link, XdpMode::Driver),
-        Err(reason) => {
-            tracing::warn!(
-                interface,
-                %reason,
-                "the driver takes no XDP program: falling back to generic mode, which is slower"
-            );
+        Ok(link) => (link, Mode::Native),
+        Err(refusal) => {
             let link = program.attach(interface, XdpMode::Skb);
-            (link.map_err(|e| failed(action(), e))?, XdpMode::Skb)
+            let reason = with_causes(&refusal);
+            (
+                link.map_err(|e| failed(action(), e))?,
+                Mode::Generic { reason },
+            )
         }
     };
     let link = program.take_link(link).map_err(|e| failed(action(), e))?;
@@ -278,14 +289,27 @@ fn on_bpf_file_system(directory: &Path) -> Result<(), RealServerError> {
     Err(failed(action(), io::Error::other(reason)))
 }
 
+/// An error with those that caused it: aya's own words name the call, not the reason.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let deeper = error.to_string();
+        if !text.contains(&deeper) {
+            text = format!("{text}: {deeper}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 fn failed(action: String, source: impl Into<Box<dyn Error + Send + Sync>>) -> RealServerError {
     let source = source.into();
-    let denied = [source.to_string()]
-        .iter()
-        .any(|text| text.contains("Operation not permitted"));
+    let reason = with_causes(source.as_ref());
+    let denied = reason.contains("Operation not permitted") || reason.contains("Permission denied");
     RealServerError::Decapsulator {
         action,
-        source,
+        source: reason.into(),
         hint: if denied {
             "; this needs root, or the capabilities CAP_BPF and CAP_NET_ADMIN"
         } else {

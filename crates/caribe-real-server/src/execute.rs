@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use aya::programs::xdp::XdpMode;
 use caribe_network::{AddressOutcome, Network};
 
-use crate::decapsulator;
+use crate::decapsulator::{self, Mode};
 use crate::error::RealServerError;
 use crate::inspect::inspect;
 use crate::nfnetlink;
@@ -178,10 +177,10 @@ async fn take(
             )
         }
         Action::Attach { interface } => match decapsulator::attach(&state.pins, interface)? {
-            XdpMode::Driver => format!("attached the decapsulating program to {interface}, native"),
-            _ => format!(
+            Mode::Native => format!("attached the decapsulating program to {interface}, native"),
+            Mode::Generic { reason } => format!(
                 "attached the decapsulating program to {interface} in generic mode, which is \
-                 slower: the driver has no XDP of its own"
+                 slower; the driver refused it: {reason}"
             ),
         },
         Action::Decapsulate { vip } => {

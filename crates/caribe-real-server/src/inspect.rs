@@ -1,5 +1,6 @@
 //! Taking the picture of the live system.
 
+use std::io;
 use std::path::Path;
 
 use caribe_network::{Network, NetworkError};
@@ -29,7 +30,7 @@ pub async fn inspect(
     };
     let mut facts = Facts {
         gateways: network.gateways().await?,
-        director: is_director(director_pins).then(|| director_pins.to_owned()),
+        director: is_director(director_pins)?.then(|| director_pins.to_owned()),
         decapsulator: decapsulator::examine(pins)?,
         arp_rules: nfnetlink::rules().map_err(|source| RealServerError::ArpRules {
             action: "read",
@@ -69,6 +70,14 @@ fn settings(interface: &str) -> Result<Settings, RealServerError> {
 }
 
 /// A director pins its data plane in that directory; an empty one is what a clean stop leaves.
-fn is_director(pins: &Path) -> bool {
-    std::fs::read_dir(pins).is_ok_and(|mut entries| entries.next().is_some())
+fn is_director(pins: &Path) -> Result<bool, RealServerError> {
+    match std::fs::read_dir(pins) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(RealServerError::Decapsulator {
+            action: format!("look for a director's data plane in {}", pins.display()),
+            source: error.into(),
+            hint: "; this needs root",
+        }),
+    }
 }

@@ -145,7 +145,7 @@ fn decapsulator(request: &Request, facts: &Facts) -> Finding {
             let mode = if attached.native {
                 "native mode"
             } else {
-                "generic mode, which is slower: the driver has no XDP of its own"
+                "generic mode, which is slower"
             };
             finding(true, &format!("on {interface} in {mode}"))
         }
