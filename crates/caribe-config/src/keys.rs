@@ -113,6 +113,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// The name of a scheduler.
     Scheduler,
+    /// Words between `[` and `]`; nobody reads them.
+    List,
     /// Anything at all: nobody reads it.
     Anything,
 }

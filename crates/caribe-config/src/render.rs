@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstyle::AnsiColor;
 
 use crate::diagnostic::{Diagnostic, Severity, is_steering};
 use crate::source::Source;
@@ -34,12 +35,26 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, style: Style) -> Stri
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&diagnostic.to_string());
+        text.push_str(&first_line(diagnostic, style));
         text.push('\n');
         text.push_str(&snippet(diagnostic, source, &renderer));
         text.push('\n');
     }
     text
+}
+
+fn first_line(diagnostic: &Diagnostic, style: Style) -> String {
+    let line = diagnostic.to_string();
+    let colour = match (style, diagnostic.severity) {
+        (Style::Plain, _) => return line,
+        (Style::Coloured, Severity::Error) => AnsiColor::BrightRed,
+        (Style::Coloured, Severity::Warning) => AnsiColor::Yellow,
+    }
+    .on_default()
+    .bold();
+    let severity = diagnostic.severity;
+    let word = format!(": {severity}: ");
+    line.replacen(&word, &format!(": {colour}{severity}{colour:#}: "), 1)
 }
 
 fn snippet(diagnostic: &Diagnostic, source: &Source, renderer: &Renderer) -> String {
@@ -111,6 +126,26 @@ mod tests {
              |\n  \
              = help: did you mean `port`?\n"
         );
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colour() {
+        let source = Source::new("lvs.cf", "virtual a {\n    prot = 80\n}\n");
+        let found = [diagnostic(2, 5, 4)];
+        let plain = render(&found, &source, Style::Plain);
+        let coloured = render(&found, &source, Style::Coloured);
+        assert!(coloured.starts_with("lvs.cf:2:5: \u{1b}["), "{coloured:?}");
+        let bare: String = without_colours(&coloured);
+        assert_eq!(bare, plain);
+    }
+
+    /// Takes `ESC [ ... m` out.
+    fn without_colours(text: &str) -> String {
+        let mut pieces = text.split("\u{1b}[");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |bare, piece| {
+            bare + piece.split_once('m').map_or("", |(_, rest)| rest)
+        })
     }
 
     #[test]

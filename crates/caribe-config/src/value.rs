@@ -63,7 +63,7 @@ pub(crate) fn constant(kind: Kind, written: &str) -> Option<Value> {
         Kind::EscapedText => Value::Expanded(text::expand(bytes)),
         Kind::Word(words) => Value::Word(words.iter().find(|word| **word == written)?),
         Kind::Scheduler => Value::Scheduler(written.parse().ok()?),
-        Kind::Floating | Kind::Interfaces | Kind::Anything => return None,
+        Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => return None,
     })
 }
 

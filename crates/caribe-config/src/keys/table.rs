@@ -292,7 +292,7 @@ pub static KEYS: &[Key] = &[
     in_virtual("master", Kind::Host)
         .not_yet(Topic::Obsolete)
         .meaning("Of a file mirror that Piranha never finished."),
-    in_virtual("dirs", Kind::Anything)
+    in_virtual("dirs", Kind::List)
         .not_yet(Topic::Obsolete)
         .meaning("Of the same; a list, `[ a b ]`."),
     in_virtual("start_cmd", Kind::Text)

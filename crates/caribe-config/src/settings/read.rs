@@ -39,6 +39,7 @@ impl Reader<'_, '_> {
             .map_or(first.span(), |last| first.span().to(last.span()));
         let value = match key.kind {
             Kind::Anything => Value::Anything,
+            Kind::List => self.list(key, span, &words),
             Kind::Interfaces => self.interfaces(key, &words)?,
             Kind::Floating => self.floating(key, first, rest)?,
             _ => {
@@ -74,6 +75,19 @@ impl Reader<'_, '_> {
             .hint(hint);
     }
 
+    fn list(&mut self, key: &Key, span: Span, words: &[Word<'_>]) -> Value {
+        let bracketed = words.len() > 1
+            && words.first().is_some_and(|word| word.raw() == b"[")
+            && words.last().is_some_and(|word| word.raw() == b"]");
+        if !bracketed {
+            let message = format!("`{}` takes {}", key.name, expectation(key));
+            self.report
+                .strict(span, "strict-list", message)
+                .hint("write blanks behind `[` and before `]`");
+        }
+        Value::Anything
+    }
+
     fn single(&mut self, key: &Key, word: &Word<'_>) -> Option<Value> {
         match key.kind {
             Kind::Integer { min, max } => self.integer(key, word, min, max).map(Value::Integer),
@@ -93,7 +107,7 @@ impl Reader<'_, '_> {
             Kind::EscapedText => self.escaped(key, word),
             Kind::Word(words) => self.word(key, word, words),
             Kind::Scheduler => self.scheduler(key, word),
-            Kind::Floating | Kind::Interfaces | Kind::Anything => {
+            Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => {
                 unreachable!("read by their own functions")
             }
         }
@@ -280,6 +294,7 @@ pub(crate) fn expectation(key: &Key) -> String {
         Kind::Text | Kind::EscapedText => "a text".to_owned(),
         Kind::Word(words) => format!("one of {}", listed(words)),
         Kind::Scheduler => format!("one of {}", listed(&available())),
+        Kind::List => "a list, `[ a b ]`".to_owned(),
         Kind::Anything => "anything".to_owned(),
     }
 }
