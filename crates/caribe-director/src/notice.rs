@@ -21,13 +21,6 @@ pub enum Level {
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// A data plane that outlived its director was taken over.
-    Adopted {
-        /// Services it held.
-        services: usize,
-        /// Servers it held, summed over services.
-        servers: usize,
-    },
     /// A reload began.
     Rereading,
     /// A reload is in force.
@@ -118,8 +111,7 @@ impl Notice {
             | Notice::ForwardingOff(_)
             | Notice::AddressForeign(_)
             | Notice::ConnectionsNeedRestart => Level::Warning,
-            Notice::Adopted { .. }
-            | Notice::Rereading
+            Notice::Rereading
             | Notice::Reloaded { .. }
             | Notice::ServiceStarted { .. }
             | Notice::ServiceStopped { .. }
@@ -137,11 +129,6 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Adopted { services, servers } => write!(
-                f,
-                "adopted a running data plane with {services} virtual services and {servers} \
-                 real servers"
-            ),
             Notice::Rereading => f.write_str("rereading configuration file"),
             Notice::Reloaded { serial_no } => {
                 write!(f, "configuration with serial_no {serial_no} is in force")
@@ -199,7 +186,9 @@ impl fmt::Display for Notice {
             Notice::AddressAdded(floating) => write!(
                 f,
                 "{}/{} is on {}",
-                floating.address, floating.prefix, floating.label
+                floating.address,
+                floating.prefix,
+                place(floating)
             ),
             Notice::AddressForeign(floating) => write!(
                 f,
@@ -221,6 +210,15 @@ impl fmt::Display for Notice {
                 f.write_str("shutting down; the data plane and its addresses stay")
             }
         }
+    }
+}
+
+/// Where an address is: its label, or the interface for IPv6, which has no labels.
+pub(crate) fn place(floating: &FloatingAddress) -> &str {
+    if floating.address.is_ipv4() {
+        &floating.label
+    } else {
+        &floating.interface
     }
 }
 

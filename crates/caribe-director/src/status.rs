@@ -92,7 +92,7 @@ pub struct AddressStatus {
     pub prefix: u8,
     /// The interface.
     pub interface: String,
-    /// The label as configured.
+    /// The label as configured; for IPv6, which has no labels, the interface.
     pub label: String,
     /// It is on the interface.
     pub present: bool,

@@ -179,8 +179,9 @@ fn verdicts(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let verdicts = &status.dataplane.verdicts;
     let total: u64 = verdicts.values().sum();
     writeln!(f, "packets {total}")?;
-    let width = verdicts.keys().map(String::len).max().unwrap_or(0);
-    for (name, packets) in verdicts.iter().filter(|(_, packets)| **packets > 0) {
+    let seen = verdicts.iter().filter(|(_, packets)| **packets > 0);
+    let width = seen.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, packets) in seen {
         writeln!(f, "  {name:<width$}  {packets}")?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use caribe_config::{Mode, Severity, Source, Style, SystemResolver, parse, render
 use caribe_director::Intent;
 
 use crate::arguments::CheckArguments;
+use crate::output;
 
 pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let source = match Source::read(&arguments.file) {
@@ -51,12 +52,12 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
                 .iter()
                 .map(|service| service.active_servers().count())
                 .sum();
-            println!(
-                "{name}: usable: {found}; {} with {}",
+            let text = format!(
+                "{name}: usable: {found}; {} with {}\n",
                 counted(intent.services.len(), "active virtual service"),
                 counted(servers, "active real server"),
             );
-            ExitCode::SUCCESS
+            output::show("caribe check", &text, ExitCode::SUCCESS)
         }
         Err(error) => {
             eprintln!("{name}: error: {error}");

@@ -21,12 +21,24 @@ pub(crate) fn run(arguments: DirectorArguments) -> ExitCode {
         Err(error) => {
             match log {
                 // With its line breaks, which diagnostics need.
-                logging::Destination::People => eprintln!("caribe director: {error:#}"),
-                logging::Destination::Programs => tracing::error!("{error:#}"),
+                logging::Destination::People => eprintln!("caribe director: {}", told(&error)),
+                logging::Destination::Programs => tracing::error!("{}", told(&error)),
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many errors tell their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// What the arguments mean.

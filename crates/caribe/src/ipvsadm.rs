@@ -11,8 +11,8 @@ use caribe_director::ControlPaths;
 use caribe_director::listing::{Numeric, listing};
 
 use crate::arguments::RUNTIME_DIR;
-use crate::client;
 use crate::names::SystemNames;
+use crate::{client, output};
 use words::{List, Refusal, Request};
 
 /// The environment's way to say --runtime-dir, for scripts that call `ipvsadm`.
@@ -28,16 +28,14 @@ pub(crate) fn run(program: &str, words: impl Iterator<Item = OsString>) -> ExitC
         .collect();
     match words::parse(&words) {
         Ok(Request::List(list)) => show(program, &list),
-        Ok(Request::Help) => {
-            print!("{}", usage(program));
-            ExitCode::SUCCESS
-        }
+        Ok(Request::Help) => output::show(program, &usage(program), ExitCode::SUCCESS),
         Ok(Request::Version) => {
-            println!(
-                "ipvsadm of caribe {} (lists as ipvsadm v1.31 with IPVS v1.2.1)",
-                env!("CARGO_PKG_VERSION")
+            let version = concat!(
+                "ipvsadm of caribe ",
+                env!("CARGO_PKG_VERSION"),
+                " (lists as ipvsadm v1.31 with IPVS v1.2.1)\n"
             );
-            ExitCode::SUCCESS
+            output::show(program, version, ExitCode::SUCCESS)
         }
         Err(Refusal::NoCommand) => {
             eprintln!("Try `{program} -h' or '{program} --help' for more information.");
@@ -85,14 +83,9 @@ fn show(program: &str, list: &List) -> ExitCode {
         listing(&snapshot, only.as_ref(), &names)
     };
     match text {
-        Some(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        None => {
-            println!("No such service");
-            ExitCode::FAILURE
-        }
+        Some(text) => output::show(program, &text, ExitCode::SUCCESS),
+        // On standard output, as ipvsadm does.
+        None => output::show(program, "No such service\n", ExitCode::FAILURE),
     }
 }
 

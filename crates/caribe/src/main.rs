@@ -11,6 +11,7 @@ mod director;
 mod ipvsadm;
 mod logging;
 mod names;
+mod output;
 mod real_server;
 mod status;
 

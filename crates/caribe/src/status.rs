@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use caribe_director::{ControlPaths, Status, StatusText};
 
 use crate::arguments::StatusArguments;
-use crate::client;
+use crate::{client, output};
 
 pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
     let status: Status = match client::get(&arguments.runtime_dir, ControlPaths::STATUS) {
@@ -16,13 +16,13 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
         }
     };
     if !arguments.json {
-        print!("{}", StatusText(&status));
-        return ExitCode::SUCCESS;
+        let text = StatusText(&status).to_string();
+        return output::show("caribe status", &text, ExitCode::SUCCESS);
     }
     match serde_json::to_string_pretty(&status) {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
+        Ok(mut json) => {
+            json.push('\n');
+            output::show("caribe status", &json, ExitCode::SUCCESS)
         }
         Err(error) => {
             eprintln!("caribe status: cannot write the status as JSON: {error}");

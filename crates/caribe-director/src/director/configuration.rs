@@ -49,9 +49,6 @@ impl Director {
             })
         }));
         let before = self.intent.take();
-        if before.is_none() {
-            self.note_adoption(effects);
-        }
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
         note_services(&intent, before.as_ref(), effects);
         if before.as_ref().map(|before| before.timeouts) != Some(intent.timeouts) {
@@ -147,15 +144,6 @@ impl Director {
         }
         // What was adopted counts for the first configuration only.
         self.adopted_weights.clear();
-    }
-
-    fn note_adoption(&self, effects: &mut Vec<Effect>) {
-        if let Some(snapshot) = &self.setup.adopted {
-            effects.push(Effect::Log(Notice::Adopted {
-                services: snapshot.services.len(),
-                servers: snapshot.services.iter().map(|s| s.servers.len()).sum(),
-            }));
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use caribe_model::Monotonic;
 use super::addresses::State;
 use super::servers::Standing;
 use super::{Director, Taken};
+use crate::notice::place;
 use crate::{
     AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, ServerState,
     ServerStatus, ServiceStatus, Status, WantedServer, WantedService,
@@ -82,7 +83,7 @@ impl Director {
                 address: known.floating.address,
                 prefix: known.floating.prefix,
                 interface: known.floating.interface.clone(),
-                label: known.floating.label.clone(),
+                label: place(&known.floating).to_owned(),
                 present: known.state == State::Present,
                 own: known.own,
                 problem: known.problem.clone(),

@@ -72,8 +72,7 @@ impl Fields {
                 fields.address = Some(floating.address.to_string());
                 fields.interface = Some(floating.interface.clone());
             }
-            Notice::Adopted { .. }
-            | Notice::Rereading
+            Notice::Rereading
             | Notice::Reloaded { .. }
             | Notice::Refused
             | Notice::Diagnostic { .. }

@@ -1,6 +1,6 @@
 //! Which addresses are the director's own, kept in a file that outlives a killed director.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -59,8 +59,15 @@ pub(super) fn recall(path: &Path) -> Result<Vec<FloatingAddress>, MemoryError> {
     memory.addresses.into_iter().map(believe).collect()
 }
 
-/// Replaces the file, so that a crash leaves the old or the new one.
+/// Replaces the file, so that a crash leaves the old or the new one. With nothing to remember
+/// there is no file.
 pub(super) fn remember(path: &Path, addresses: &[FloatingAddress]) -> io::Result<()> {
+    if addresses.is_empty() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
     let memory = Memory {
         addresses: addresses
             .iter()
@@ -129,6 +136,8 @@ mod tests {
         remember(&path, &[floating()]).expect("written");
         assert_eq!(recall(&path).expect("read"), [floating()]);
         remember(&path, &[]).expect("written again");
+        assert!(!path.exists());
+        remember(&path, &[]).expect("nothing to do");
         assert_eq!(recall(&path).expect("read"), []);
     }
 

@@ -77,7 +77,7 @@ fn status() -> Status {
             },
             verdicts: BTreeMap::from([
                 ("forwarded".to_owned(), 1000),
-                ("dropped_ttl".to_owned(), 0),
+                ("dropped_for_a_reason_that_never_was".to_owned(), 0),
                 ("passed_not_ours".to_owned(), 7),
             ]),
         },
