@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use crate::neighbour;
 
 /// A change in the network of the namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,26 +82,15 @@ fn change(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
             Some(Change::Route)
         }
         Message::NewNeighbour(neighbour) | Message::DelNeighbour(neighbour) => {
+            // A bridge tells of every station that it learns; those are no IP neighbours.
+            let ip = [AddressFamily::Inet, AddressFamily::Inet6];
+            if !ip.contains(&neighbour.header.family) {
+                return None;
+            }
             Some(Change::Neighbour {
-                address: neighbour_address(&neighbour),
+                address: neighbour::address(&neighbour),
             })
         }
         _ => None,
     }
-}
-
-/// The address that a neighbour message is about.
-pub(crate) fn neighbour_address(message: &NeighbourMessage) -> Option<IpAddr> {
-    message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
-                Some(IpAddr::V4(*address))
-            }
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
-                Some(IpAddr::V6(*address))
-            }
-            _ => None,
-        })
 }

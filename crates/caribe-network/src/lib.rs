@@ -15,9 +15,10 @@ mod announcement;
 mod changes;
 mod error;
 mod interface;
+mod neighbour;
 mod network;
 mod resolve;
-mod routes;
+mod route;
 mod watch;
 mod watcher;
 
