@@ -17,7 +17,7 @@ use crate::literal::Mask;
 use crate::resemblance::closest;
 use crate::resolver::Resolver;
 use crate::source::Span;
-use crate::tree::{Block, Body, Document, Entry};
+use crate::tree::{Block, BlockKind, Body, Document, Entry};
 pub(crate) use read::expectation;
 
 use crate::value::{FloatingValue, PortValue, Value, constant};
@@ -173,7 +173,12 @@ impl Reader<'_, '_> {
             .into_iter()
             .find(|other| keys::find(*other, name).is_some());
         let known = keys::allowed(place).map(|key| key.name);
-        let hint = if let Some(other) = elsewhere {
+        let is_block = BlockKind::ALL
+            .into_iter()
+            .find(|kind| kind.keyword().as_bytes() == name);
+        let hint = if let Some(kind) = is_block {
+            format!("a block begins with `{} NAME {{`", kind.keyword())
+        } else if let Some(other) = elsewhere {
             format!("it belongs in {}", other.phrase())
         } else if NEVER_KEYS.iter().any(|never| never.as_bytes() == name) {
             "old texts mention it, but no version read it: remove it".to_owned()

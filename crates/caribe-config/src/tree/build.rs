@@ -279,7 +279,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn push(&mut self, node: Node) {
+    pub(super) fn push(&mut self, node: Node) {
         self.body().nodes.push(node);
     }
 

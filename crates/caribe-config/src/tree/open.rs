@@ -6,7 +6,7 @@ use crate::resemblance::closest;
 use crate::source::Span;
 
 use super::build::Builder;
-use super::{Block, BlockKind, Body};
+use super::{Block, BlockKind, Body, Node};
 
 /// The deepest nesting that is followed. A `server` in a `virtual` is 2; the rest is room for
 /// files with an error, bounded so that a hostile one cannot exhaust the stack.
@@ -40,12 +40,17 @@ impl Builder<'_, '_> {
             None => self.unknown_block(&head, keyword),
         };
         if self.open.len() >= MAX_DEPTH {
-            return self.refuse(
+            self.refuse(
                 head,
                 "nesting",
                 "blocks are nested too deeply".to_owned(),
                 "only a `server` stands inside another block, in a `virtual`",
             );
+            if let Some((trivia, line)) = brace {
+                self.trivia(&trivia);
+                self.push(Node::Faulty(line));
+            }
+            return;
         }
         let kind = likely.unwrap_or(match self.open.last() {
             Some(_) => BlockKind::Server,
