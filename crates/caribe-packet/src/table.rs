@@ -44,8 +44,8 @@ impl Place {
         let low = hash & 0xffff_ffff;
         let tag = high as u8;
         Place {
-            primary: (high * buckets as u64 >> 32) as u32,
-            secondary: (low * buckets as u64 >> 32) as u32,
+            primary: ((high * buckets as u64) >> 32) as u32,
+            secondary: ((low * buckets as u64) >> 32) as u32,
             tag: tag | (tag == 0) as u8,
             wide_tag: (high ^ low.rotate_left(7)) as u32 | 1,
         }

@@ -1,0 +1,37 @@
+//! Benches of Caribe, run by `cargo xtask bench NAME`.
+//!
+//! A figure here is a ratio from one interleaved run: what is measured and what it is compared
+//! with take turns, so that a noisy machine troubles both alike. A bench that misses its target
+//! says so and fails.
+#![forbid(unsafe_code)]
+
+mod figures;
+mod flows;
+mod generator;
+mod packet;
+mod sample;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Benches of Caribe.
+#[derive(Debug, Parser)]
+#[command(name = "caribe-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Nanoseconds per packet and bytes per connection of the built XDP program.
+    Packet(packet::Arguments),
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().bench {
+        Bench::Packet(arguments) => packet::run(&arguments),
+    }
+}
