@@ -10,9 +10,11 @@
 //!
 //! Start reading at [`Dataplane`], then `table` (the pure core: from changes to steps), then
 //! [`xdp`] (the shell that carries the steps out).
+#![deny(unsafe_code)]
 
 mod clock;
 mod dataplane;
+#[expect(unsafe_code, reason = "memory that the kernel shares")]
 mod mapped;
 pub mod object;
 mod schedule;

@@ -6,6 +6,9 @@
 
 mod plan;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use caribe_model::{Forwarding, Scheduler, ServerKey, ServiceKey, Table};

@@ -14,6 +14,7 @@ mod connection_table;
 mod encoding;
 mod error;
 mod interfaces;
+#[expect(unsafe_code, reason = "system calls that aya has no function for")]
 mod link;
 mod load;
 mod maps;

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use aya::maps::{HashMap, Map, MapData};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
 use caribe_dataplane::{Applied, Dataplane as _};
@@ -254,6 +255,67 @@ fn a_firewall_mark_is_refused_and_changes_nothing() {
         "{refused}"
     );
     assert_eq!(snapshot(&dataplane).services, []);
+    dataplane.remove().expect("remove");
+}
+
+/// The kernel refuses a step in the middle of a change: the next change starts from what is
+/// really there.
+#[test]
+fn a_change_that_failed_half_way_is_made_good() {
+    let private = Private::enter();
+    let options = caribe_dataplane::xdp::Options {
+        services: 2,
+        ..private.options()
+    };
+    let mut dataplane = caribe_dataplane::xdp::XdpDataplane::open(&options).expect("open");
+    let servers = [("10.0.0.2:80", 1), ("10.0.0.3:80", 1)];
+    let other = "192.0.2.2:80";
+    let before = table(DIRECT, &[(tcp(VIP), Scheduler::Rr, &servers)]);
+    let after = table(
+        DIRECT,
+        &[
+            (tcp(VIP), Scheduler::Rr, &servers[..1]),
+            (tcp(other), Scheduler::Rr, &servers),
+        ],
+    );
+    apply(&mut dataplane, &before);
+
+    // Someone else fills the last place in the map of services.
+    let map = MapData::from_pin(private.pins().join("v1/SERVICES4")).expect("the map");
+    let mut map =
+        HashMap::<_, [u8; 8], [u32; 6]>::try_from(Map::HashMap(map)).expect("a map of services");
+    let theirs = [203, 0, 113, 9, 0, 80, 6, 0];
+    map.insert(theirs, [9, 0, 0, 0, 0, 0], 0).expect("insert");
+    let refused = dataplane
+        .apply(&after)
+        .expect_err("no place for the new service");
+    assert!(
+        refused
+            .to_string()
+            .starts_with("write to the map SERVICES4: "),
+        "{refused}"
+    );
+    assert_eq!(syn(&dataplane, 1000, other), None);
+    assert_eq!(syn(&dataplane, 1001, VIP), Some(2));
+
+    map.remove(&theirs).expect("remove");
+    dataplane.apply(&after).expect("apply");
+    let live = snapshot(&dataplane);
+    let counts: Vec<usize> = live
+        .services
+        .iter()
+        .map(|service| service.servers.len())
+        .collect();
+    assert_eq!(counts, [1, 2]);
+    assert_eq!(picks(&dataplane, 1010..1013), [2, 2, 2]);
+    let picks: Vec<_> = (1020..1024)
+        .map(|port| syn(&dataplane, port, other))
+        .collect();
+    assert_eq!(picks, [3, 2, 3, 2].map(Some));
+    assert_eq!(
+        dataplane.apply(&after).expect("apply"),
+        Applied { changes: 0 }
+    );
     dataplane.remove().expect("remove");
 }
 

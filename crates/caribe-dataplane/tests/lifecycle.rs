@@ -72,7 +72,7 @@ fn a_connection_is_listed_and_found_as_it_is() {
         .expect("the connection");
     assert_eq!(
         dataplane.connections().expect("list").collect::<Vec<_>>(),
-        [found.clone()]
+        std::slice::from_ref(&found)
     );
     assert_eq!((found.client, found.vip), (flow.client, flow.vip));
     assert_eq!(found.server, socket("10.0.0.4:80"));
@@ -89,6 +89,52 @@ fn a_connection_is_listed_and_found_as_it_is() {
     };
     assert_eq!(dataplane.find(&other).expect("look"), None);
     dataplane.remove().expect("remove");
+}
+
+#[test]
+fn ipv6_is_adopted_and_found_as_well() {
+    let private = Private::enter();
+    let vip = "[2001:db8::1]:80";
+    let servers = [("[fd00::2]:8080", 2), ("[fd00::3]:8080", 1)];
+    let nat = [(tcp(vip), Scheduler::Wlc, &servers[..])];
+    let table = table(Forwarding::Nat, &nat);
+    let mut first = private.open();
+    apply(&mut first, &table);
+    let packet = |flags| frame(Protocol::Tcp, "[2001:db8:1::7]:1000", vip, flags);
+    assert_eq!(send(&first, &packet(SYN)), Some(3));
+    let live = snapshot(&first);
+    drop(first);
+
+    let mut second = private.open();
+    assert_eq!(snapshot(&second), live);
+    assert_eq!(second.apply(&table).expect("apply"), Applied { changes: 0 });
+    assert_eq!(send(&second, &packet(ACK)), Some(3));
+    let flow = Flow {
+        protocol: Protocol::Tcp,
+        client: socket("[2001:db8:1::7]:1000"),
+        vip: socket(vip),
+    };
+    let found = second.find(&flow).expect("look").expect("the connection");
+    assert_eq!(
+        (found.server, found.forwarding),
+        (socket("[fd00::3]:8080"), Forwarding::Nat)
+    );
+    assert_eq!(
+        second.connections().expect("list").collect::<Vec<_>>(),
+        [found]
+    );
+    // The reply is known after the adoption, too.
+    let mut reply = frame(
+        Protocol::Tcp,
+        "[fd00::3]:8080",
+        "[2001:db8:1::7]:1000",
+        SYN | ACK,
+    );
+    reply[..6].copy_from_slice(&OWN_MAC);
+    let outcome = second.probe(&reply, None).expect("probe");
+    assert_eq!(outcome.frame[..6], CLIENT_MAC, "{outcome:?}");
+    assert_eq!(verdict(&snapshot(&second), "forwarded_reply"), 1);
+    second.remove().expect("remove");
 }
 
 #[test]

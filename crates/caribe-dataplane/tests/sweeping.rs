@@ -52,11 +52,21 @@ fn nat_table() -> caribe_model::Table {
     table(Forwarding::Nat, &[(udp(VIP), Scheduler::Rr, &servers)])
 }
 
-#[test]
-fn what_expired_leaves_no_trace() {
+/// Fifty NAT connections come and go; tags, keys, words of life and replies are then all zero.
+fn come_and_go<const SLOT_WORDS: usize>(vip: &str, client: &str, servers: [&str; 2], family: u8) {
     let private = Private::enter();
     let mut dataplane = XdpDataplane::open(&short(&private)).expect("open");
-    apply(&mut dataplane, &nat_table());
+    let servers = servers.map(|server| (server, 1));
+    apply(
+        &mut dataplane,
+        &table(Forwarding::Nat, &[(udp(vip), Scheduler::Rr, &servers)]),
+    );
+    let datagram = |dataplane: &XdpDataplane, port: u16| {
+        send(
+            dataplane,
+            &frame(Protocol::Udp, &format!("{client}:{port}"), vip, 0),
+        )
+    };
     for port in 1000..1050 {
         assert!(datagram(&dataplane, port).is_some());
     }
@@ -68,12 +78,11 @@ fn what_expired_leaves_no_trace() {
             removed: 0
         }
     );
-    assert_eq!(
-        used(&array::<Slot>(&private, "REPLIES4"), [0; 8])
-            .len()
-            .min(1),
-        1
-    );
+    let replies = array::<[u64; 8]>(&private, &format!("REPLIES{family}"));
+    let words = used(&replies, [0; 8])
+        .into_iter()
+        .flat_map(|(_, words)| words);
+    assert_eq!(words.filter(|word| *word != 0).count(), 50);
 
     wait(200);
     assert!(datagram(&dataplane, 1000).is_some()); // Keeps its connection alive.
@@ -96,11 +105,36 @@ fn what_expired_leaves_no_trace() {
         }
     );
     assert_eq!(loads(&dataplane), [(0, 0), (0, 0)]);
-    assert_eq!(used(&array::<u64>(&private, "TAGS4"), 0), []);
-    assert_eq!(used(&array::<Slot>(&private, "REPLIES4"), [0; 8]), []);
-    let slots = array::<Slot>(&private, "CONNECTIONS4");
-    assert!((0..slots.len()).all(|slot| slots.get(&slot, 0).expect("a slot")[..3] == [0; 3]));
+    assert_eq!(
+        used(&array::<u64>(&private, &format!("TAGS{family}")), 0),
+        []
+    );
+    assert_eq!(used(&replies, [0; 8]), []);
+    let slots = array::<[u64; SLOT_WORDS]>(&private, &format!("CONNECTIONS{family}"));
+    let meta = SLOT_WORDS * 3 / 8;
+    for slot in 0..slots.len() {
+        let words = slots.get(&slot, 0).expect("a slot");
+        assert!(
+            words[..meta].iter().all(|word| *word == 0),
+            "slot {slot}: {words:x?}"
+        );
+    }
     dataplane.remove().expect("remove");
+}
+
+#[test]
+fn what_expired_leaves_no_trace() {
+    come_and_go::<8>(VIP, "198.51.100.7", ["10.0.0.2:5353", "10.0.0.3:5353"], 4);
+}
+
+#[test]
+fn what_expired_leaves_no_trace_in_ipv6() {
+    come_and_go::<16>(
+        "[2001:db8::1]:53",
+        "[2001:db8:1::7]",
+        ["[fd00::2]:5353", "[fd00::3]:5353"],
+        6,
+    );
 }
 
 #[test]

@@ -143,11 +143,11 @@ pub(crate) fn server_key(text: &str) -> ServerKey {
     }
 }
 
-/// A table of services, each with a scheduler and servers by address and weight.
-pub(crate) fn table(
-    forwarding: Forwarding,
-    services: &[(ServiceKey, Scheduler, &[(&str, u32)])],
-) -> Table {
+/// A service with its scheduler, and its servers by address and weight.
+pub(crate) type Line<'a> = (ServiceKey, Scheduler, &'a [(&'a str, u32)]);
+
+/// A table of services.
+pub(crate) fn table(forwarding: Forwarding, services: &[Line<'_>]) -> Table {
     let mut table = Table::default();
     for (key, scheduler, servers) in services {
         let servers = servers
@@ -212,40 +212,51 @@ pub(crate) const SYN: u8 = 0x02;
 /// TCP flags.
 pub(crate) const ACK: u8 = 0x10;
 
-/// An IPv4 frame from a client to a service. Checksums are left zero where the program does not
-/// look at them.
+/// A frame from a client to a service. Checksums of the transport header are left zero, which
+/// the program does not look at.
 pub(crate) fn frame(protocol: Protocol, client: &str, vip: &str, tcp_flags: u8) -> Vec<u8> {
     let (client, vip) = (socket(client), socket(vip));
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (client.ip(), vip.ip()) else {
-        panic!("IPv4 addresses, please")
-    };
-    let transport = match protocol {
+    let mut transport = Vec::new();
+    transport.extend(client.port().to_be_bytes());
+    transport.extend(vip.port().to_be_bytes());
+    match protocol {
         Protocol::Tcp => {
-            let mut header = vec![0; 20];
-            (header[12], header[13]) = (5 << 4, tcp_flags);
-            header
+            transport.resize(20, 0);
+            (transport[12], transport[13]) = (5 << 4, tcp_flags);
         }
-        Protocol::Udp => vec![0, 0, 0, 0, 0, 8, 0, 0],
-    };
+        Protocol::Udp => transport.extend([0, 8, 0, 0]),
+    }
     let mut frame = [OWN_MAC, CLIENT_MAC].concat();
-    frame.extend([8, 0]);
-    let mut header = vec![0x45, 0, 0, 20 + transport.len() as u8, 0, 1, 0x40, 0, 64];
-    header.extend([protocol.number(), 0, 0]);
-    header.extend(source.octets());
-    header.extend(destination.octets());
-    let sum: u32 = header
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-        .sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    header[10..12].copy_from_slice(&checksum.to_be_bytes());
-    frame.extend(header);
-    let ports = frame.len();
+    match (client.ip(), vip.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            frame.extend([0x08, 0x00]);
+            let mut header = vec![0x45, 0, 0, 20 + transport.len() as u8, 0, 1, 0x40, 0, 64];
+            header.extend([protocol.number(), 0, 0]);
+            header.extend(source.octets());
+            header.extend(destination.octets());
+            let checksum = checksum(&header);
+            header[10..12].copy_from_slice(&checksum);
+            frame.extend(header);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, transport.len() as u8]);
+            frame.extend([protocol.number(), 64]);
+            frame.extend(source.octets());
+            frame.extend(destination.octets());
+        }
+        _ => panic!("client and service are of one address family"),
+    }
     frame.extend(transport);
-    frame[ports..ports + 2].copy_from_slice(&client.port().to_be_bytes());
-    frame[ports + 2..ports + 4].copy_from_slice(&vip.port().to_be_bytes());
     frame
+}
+
+fn checksum(header: &[u8]) -> [u8; 2] {
+    let words = header
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum: u32 = words.sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (!(sum as u16)).to_be_bytes()
 }
 
 /// Sends a frame and returns the last byte of the address to which it went on, told by the MAC
