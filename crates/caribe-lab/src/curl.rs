@@ -1,6 +1,7 @@
 //! curl as a client.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::{Digest, Host, LabError};
@@ -79,6 +80,18 @@ impl Curl {
             reason: "no body was read".to_owned(),
             said: String::new(),
         })
+    }
+
+    /// Puts a file to `url`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Curl::get`].
+    pub fn put(&self, url: &str, file: &Path) -> Result<(), LabError> {
+        let file = file.to_string_lossy();
+        self.command(&["--fail", "--upload-file", &file, url])
+            .run()
+            .map(drop)
     }
 
     /// Gets `url` `count` times, each over a connection of its own, `at_once` at a time.

@@ -41,6 +41,15 @@ pub enum LabError {
         #[source]
         source: rtnetlink::Error,
     },
+    /// The XDP program of a link could not be put in place.
+    #[error("{action}: {source}")]
+    Pass {
+        /// What was tried, on what.
+        action: String,
+        /// The reason.
+        #[source]
+        source: Box<crate::PassError>,
+    },
     /// A program of the lab is not installed.
     #[error("cannot start `{program}` on {host}: not found (Debian: apt-get install {package})")]
     Missing {

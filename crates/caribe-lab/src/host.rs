@@ -55,6 +55,15 @@ impl Host {
         Ok(host)
     }
 
+    /// A handle on a namespace that exists already.
+    pub(crate) fn inside(name: &str, namespace: Namespace, directory: &Path) -> Host {
+        Host {
+            name: name.to_owned(),
+            namespace,
+            directory: directory.to_owned(),
+        }
+    }
+
     /// The host's name in the lab.
     pub fn name(&self) -> &str {
         &self.name
@@ -97,6 +106,7 @@ impl Host {
             &switch.namespace,
             switch.bridge,
             &port,
+            &self.directory.join(leftovers::BPFFS),
         )?;
         for address in addresses {
             self.add_address(&port.name, address)?;

@@ -124,7 +124,7 @@ impl Lab {
     /// As [`Lab::host`].
     pub fn switch(&mut self, name: &str) -> Result<Switch, LabError> {
         check_name("switch", name, false)?;
-        Switch::create(&self.id, name)
+        Switch::create(&self.id, name, &self.directory)
     }
 
     /// `NAME-PID`: part of the name of everything that this lab makes.

@@ -1,11 +1,14 @@
 //! A veth pair between a host and a switch, with the settings that XDP needs.
 
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
 use ipnet::IpNet;
 use rtnetlink::{LinkUnspec, LinkVeth};
-use std::os::fd::AsRawFd;
 
 use crate::namespace::Namespace;
-use crate::{LabError, netlink, process::Command};
+use crate::process::Command;
+use crate::{LabError, netlink, pass};
 
 /// The host's end of a link, as it shall be.
 #[derive(Debug, Clone)]
@@ -53,21 +56,25 @@ impl Port {
 
 /// Makes a veth pair: `port` on the host, an end named after both on the switch's bridge.
 ///
-/// Two traps are avoided on the way. A frame that XDP sends out of a veth is lost unless the
-/// other end has an XDP program or GRO on, so GRO is on at both ends. And a veth announces
-/// checksum offload that it does not do: a packet would leave its sender with half a checksum,
-/// which NAT then spoils; so transmit checksumming is off at both ends.
+/// Three traps are avoided on the way. A frame that XDP sends out of a veth is lost unless the
+/// other end has an XDP program or GRO on, so GRO is on at both ends. It may also lie there for
+/// seconds unless that end has an XDP program: see [`pass`]. And a veth announces checksum
+/// offload that it does not do: a packet would leave its sender with half a checksum, which NAT
+/// then spoils; so transmit checksumming is off at both ends.
+///
+/// `pins` is a directory on the lab's bpffs.
 pub(crate) fn connect(
     host: &Namespace,
     host_name: &str,
     switch: &Namespace,
     bridge: u32,
     port: &Port,
+    pins: &Path,
 ) -> Result<(), LabError> {
     let switch_end = format!("{host_name}.{}", port.name);
     let action = format!("link {host_name} {} to {}", port.name, switch.name());
     let host_file = host.open()?;
-    netlink::converse(switch, action, async |handle| {
+    let own = netlink::converse(switch, action, async |handle| {
         // The host's end gets its name only inside the host: two hosts may both have an `eth0`.
         let pair = LinkVeth::new(&switch_end, "passing").mtu(port.mtu).build();
         handle.link().add(pair).execute().await?;
@@ -80,12 +87,19 @@ pub(crate) fn connect(
         handle.link().set(moved).execute().await?;
         let own = netlink::link(&handle, &switch_end).await?.header.index;
         let attached = LinkUnspec::new_with_index(own).controller(bridge).build();
-        handle.link().set(attached).execute().await
+        handle.link().set(attached).execute().await?;
+        Ok(own)
     })?;
     set_offloads(switch, &switch_end)?;
     set_offloads(host, &port.name)?;
     set_up(switch, &switch_end)?;
-    set_up(host, &port.name)
+    set_up(host, &port.name)?;
+    switch
+        .run(|| pass::attach(own, &pins.join(format!("link-{host_name}-{}", port.name))))?
+        .map_err(|source| LabError::Pass {
+            action: format!("attach an XDP program to {switch_end} in {}", switch.name()),
+            source: Box::new(source),
+        })
 }
 
 /// Brings an interface up.

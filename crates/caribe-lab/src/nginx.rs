@@ -1,15 +1,18 @@
 //! Debian's nginx as a real server.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::{Host, LabError, Payload, Process};
 
-/// A web server that answers `/` with the name of its host and serves a large body at `/big`,
-/// over IPv4 and IPv6, on every address of the host. Ends when dropped.
+/// A web server over IPv4 and IPv6, on every address of the host. It answers `/` with the name of
+/// its host and `/who` with that and the client's address as it sees it, serves a large body at
+/// `/big`, and keeps what is put to `/upload/NAME`. Ends when dropped.
 #[derive(Debug)]
 pub struct Nginx {
     process: Process,
+    uploads: PathBuf,
 }
 
 impl Nginx {
@@ -22,7 +25,11 @@ impl Nginx {
         let prefix = host.file("nginx");
         fs::create_dir_all(&prefix)
             .map_err(LabError::io(format!("create {}", prefix.display())))?;
-        let configuration = host.write_file("nginx.conf", &configuration(host, ports, big))?;
+        let uploads = prefix.join("upload");
+        fs::create_dir_all(&uploads)
+            .map_err(LabError::io(format!("create {}", uploads.display())))?;
+        let text = configuration(host, ports, big, &prefix);
+        let configuration = host.write_file("nginx.conf", &text)?;
         let mut process = host
             .command("nginx")
             .args(["-p".as_ref(), prefix.as_os_str()])
@@ -43,17 +50,22 @@ impl Nginx {
                 };
             }
         }
-        Ok(Nginx { process })
+        Ok(Nginx { process, uploads })
     }
 
     /// The running program, e.g. to kill it.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+
+    /// The file that was put to `/upload/NAME`.
+    pub fn upload(&self, name: &str) -> PathBuf {
+        self.uploads.join(name)
+    }
 }
 
 /// nginx's configuration, with every path of its own: nothing of an installed nginx is touched.
-fn configuration(host: &Host, ports: &[u16], big: Option<&Payload>) -> String {
+fn configuration(host: &Host, ports: &[u16], big: Option<&Payload>, prefix: &Path) -> String {
     let listen: String = ports
         .iter()
         .map(|port| format!("        listen {port} backlog=4096;\n        listen [::]:{port} ipv6only=on backlog=4096;\n"))
@@ -85,9 +97,16 @@ http {{
     server_tokens off;
 {temporary}    server {{
 {listen}{big}        location = / {{ return 200 \"{name}\\n\"; }}
+        location = /who {{ return 200 \"{name} $remote_addr\\n\"; }}
+        location /upload/ {{
+            root {root};
+            dav_methods PUT;
+            client_max_body_size 0;
+        }}
     }}
 }}
 ",
-        name = host.name()
+        name = host.name(),
+        root = prefix.display(),
     )
 }

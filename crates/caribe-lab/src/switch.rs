@@ -1,12 +1,13 @@
 //! A switch: a bridge in a namespace of its own, where no address can get in the way.
 
 use std::fs;
+use std::path::Path;
 
 use rtnetlink::LinkBridge;
 
 use crate::leftovers;
 use crate::namespace::Namespace;
-use crate::{LabError, netlink};
+use crate::{Host, LabError, netlink};
 
 /// An Ethernet segment; connect hosts to it with [`Host::connect`](crate::Host::connect).
 #[derive(Debug, Clone)]
@@ -14,10 +15,12 @@ pub struct Switch {
     pub(crate) namespace: Namespace,
     /// Interface index of the bridge, which the hosts' links are attached to.
     pub(crate) bridge: u32,
+    /// The namespace once more, to run programs in.
+    station: Host,
 }
 
 impl Switch {
-    pub(crate) fn create(lab: &str, name: &str) -> Result<Switch, LabError> {
+    pub(crate) fn create(lab: &str, name: &str, directory: &Path) -> Result<Switch, LabError> {
         let namespace = Namespace::create(format!("{}{name}", leftovers::namespace_prefix(lab)))?;
         // A switch has no addresses, so nothing of its own may speak on the wire.
         for scope in ["all", "default"] {
@@ -32,7 +35,19 @@ impl Switch {
             handle.link().add(bridge).execute().await?;
             Ok(netlink::link(&handle, "br0").await?.header.index)
         })?;
-        Ok(Switch { namespace, bridge })
+        let station = Host::inside(name, namespace.clone(), directory);
+        Ok(Switch {
+            namespace,
+            bridge,
+            station,
+        })
+    }
+
+    /// The switch as a place to run programs, e.g. to capture on the port of a host, which is
+    /// named `HOST.PORT`: what is there has left its sender and has not reached the programs of
+    /// its receiver.
+    pub fn station(&self) -> &Host {
+        &self.station
     }
 
     /// Name of the switch's namespace, for `ip netns exec`.

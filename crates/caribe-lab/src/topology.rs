@@ -101,6 +101,74 @@ fn v6(network: u8, host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, u16::from(network), 0, 0, 0, 0, 0, alike)
 }
 
+/// The network with real servers on both sides: each can be reached by every forwarding method.
+/// Its replies from its inside address go through the director, all others straight.
+#[derive(Debug)]
+pub struct TwoArmed {
+    /// Sends requests: 10.1.0.100, fd00:1::100.
+    pub client: Host,
+    /// As in [`OneArmed`].
+    pub director: Host,
+    /// `web1`, `web2`, ...: `eth0` 10.1.0.11 and fd00:1::11 and up, `eth1` 10.2.0.11 and
+    /// fd00:2::11 and up.
+    pub servers: Vec<Host>,
+    /// The lan.
+    pub lan: Switch,
+    /// The inside.
+    pub inside: Switch,
+    /// Owns it all; dropped last.
+    pub lab: Lab,
+}
+
+impl TwoArmed {
+    /// Builds the network in `lab` with so many servers, at most 80; `mtu` is that of every link.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the system refused.
+    pub fn build(mut lab: Lab, servers: u8, mtu: u32) -> Result<TwoArmed, LabError> {
+        /// Any table that Linux does not use itself.
+        const TABLE: u8 = 100;
+        let lan = lab.switch("lan")?;
+        let inside = lab.switch("inside")?;
+        let port = |name: &str, network: u8, host: u8| {
+            Port::new(name)
+                .mtu(mtu)
+                .address(format!("10.{network}.0.{host}/24"))
+                .address(format!("{}/64", v6(network, host)))
+        };
+        let client = lab.host("client")?;
+        client.connect(&lan, port("eth0", LAN, CLIENT))?;
+        let director = lab.host("director")?;
+        director.connect(&lan, port("eth0", LAN, DIRECTOR))?;
+        director.connect(&inside, port("eth1", INSIDE, DIRECTOR))?;
+        director.sysctl("net/ipv4/ip_forward", "1")?;
+        director.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        let mut hosts = Vec::new();
+        for number in 0..servers.min(80) {
+            let server = lab.host(&format!("web{}", number + 1))?;
+            let host = FIRST_SERVER + number;
+            server.connect(&lan, port("eth0", LAN, host))?;
+            server.connect(&inside, port("eth1", INSIDE, host))?;
+            for (source, gateway) in [
+                (IpAddr::V4(inside_v4(host)), IpAddr::V4(inside_v4(DIRECTOR))),
+                (IpAddr::V6(inside_v6(host)), IpAddr::V6(inside_v6(DIRECTOR))),
+            ] {
+                server.add_route_from(IpNet::from(source), gateway, TABLE)?;
+            }
+            hosts.push(server);
+        }
+        Ok(TwoArmed {
+            client,
+            director,
+            servers: hosts,
+            lan,
+            inside,
+            lab,
+        })
+    }
+}
+
 impl OneArmed {
     /// Builds the network in `lab`.
     ///

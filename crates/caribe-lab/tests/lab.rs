@@ -69,11 +69,18 @@ fn hosts_reach_each_other_over_both_families() {
 }
 
 #[test]
-fn links_have_no_checksum_offload_and_have_gro() {
+fn links_are_fit_for_xdp() {
     let mut lab = Lab::new("offload").expect("lab");
     let lan = lab.switch("lan").expect("switch");
     let host = lab.host("host").expect("host");
     host.connect(&lan, Port::new("eth0")).expect("link");
+    let link = Command::new("ip")
+        .args(["-n", lan.namespace(), "link", "show", "host.eth0"])
+        .output()
+        .expect("ip can look into a namespace of the lab");
+    let link = String::from_utf8_lossy(&link.stdout).into_owned();
+    // Native XDP, or frames of XDP_TX would wait at the switch's end.
+    assert!(link.contains(" xdp "), "{link}");
     let switch_end = Command::new("ip")
         .args([
             "netns",
