@@ -39,7 +39,7 @@ pub struct Setup {
     pub keep_dataplane: bool,
     /// What an adopted data plane holds; `None` when it was made afresh.
     pub adopted: Option<Snapshot>,
-    /// Where the data plane is attached already.
+    /// Where the data plane is to be attached, as far as it has been told.
     pub attached: BTreeSet<String>,
     /// Addresses that an earlier director of the same runtime directory put up.
     pub remembered: Vec<FloatingAddress>,
@@ -71,6 +71,8 @@ pub struct Director {
     taken: Taken,
     /// Ways to servers as last reported.
     hops: BTreeMap<IpAddr, Option<NextHop>>,
+    /// Why the data plane is not on all its interfaces, and when that is tried again.
+    detached: Option<(String, Monotonic)>,
     /// Interfaces whose lack of a program was complained about.
     unseen: BTreeSet<u32>,
     addresses: Addresses,
@@ -138,6 +140,7 @@ impl Director {
             desired: Table::default(),
             taken: Taken::Never,
             hops: BTreeMap::new(),
+            detached: None,
             unseen: BTreeSet::new(),
             addresses,
             sweeping: false,
@@ -180,7 +183,7 @@ impl Director {
                 self.sweep_trouble.note(result.err(), &mut effects);
             }
             Event::Sampled(result) => self.sampled(result, &mut effects),
-            Event::Attached(Err(problem)) => self.attach_failed(problem, &mut effects),
+            Event::Attached(result) => self.attached(result.err(), now, &mut effects),
             Event::NextHopRefused(_, trouble)
             | Event::TimeoutsRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
@@ -188,7 +191,7 @@ impl Director {
             | Event::DataplaneRemoved(Err(trouble)) => {
                 effects.push(Effect::Log(Notice::Trouble(trouble)));
             }
-            Event::Attached(Ok(())) | Event::DataplaneRemoved(Ok(())) => {}
+            Event::DataplaneRemoved(Ok(())) => {}
             Event::Tick => self.tick(now, &mut effects),
             Event::ShutdownRequested => self.stop(&mut effects),
         }
@@ -223,6 +226,12 @@ impl Director {
         {
             *retry = now + RETRY;
             effects.push(Effect::Apply(self.desired.clone()));
+        }
+        if let (Some((_, retry)), Some(intent)) = (&mut self.detached, &self.intent)
+            && *retry <= now
+        {
+            *retry = now + RETRY;
+            effects.push(Effect::Attach(intent.interfaces.clone()));
         }
         self.addresses.tick(now, effects);
     }

@@ -62,7 +62,7 @@ pub struct ConfigurationStatus {
 pub struct DataplaneStatus {
     /// Taken over from a director that went without a clean stop.
     pub adopted: bool,
-    /// Why the live table is not the desired one, if so.
+    /// Why the live table is not the desired one, or not on all its interfaces, if so.
     pub problem: Option<String>,
     /// Interfaces that carry the program, with their XDP mode.
     pub interfaces: Vec<LiveInterface>,

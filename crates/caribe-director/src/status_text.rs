@@ -64,7 +64,7 @@ fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     writeln!(f, "{}", if plane.adopted { ", adopted" } else { "" })?;
     if let Some(problem) = &plane.problem {
-        writeln!(f, "  ! the live table is not the one wanted: {problem}")?;
+        writeln!(f, "  ! not as it should be: {problem}")?;
     }
     let connections = &plane.connections;
     writeln!(
@@ -114,10 +114,13 @@ fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Res
     rows.extend(service.servers.iter().map(row));
     columns(&rows, f)?;
     for server in &service.servers {
+        if server.state == ServerState::Inactive {
+            continue;
+        }
         if let Some(reason) = &server.reason {
             writeln!(f, "  ! {}: {reason}", server.name)?;
         }
-        if server.next_hop.is_none() && server.state != ServerState::Inactive {
+        if server.next_hop.is_none() {
             writeln!(
                 f,
                 "  ! {}: the way to {} is not known (no route, or no MAC address): nothing is \

@@ -6,7 +6,7 @@ use caribe_config::config::Config;
 use caribe_health::{MonitorId, Settings};
 use caribe_model::{Family, Monotonic};
 
-use super::{Director, Taken, Watched};
+use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase};
 
 impl Director {
@@ -95,13 +95,18 @@ impl Director {
         self.refused = diagnostics;
     }
 
-    pub(super) fn attach_failed(&mut self, problem: String, effects: &mut Vec<Effect>) {
-        // What is attached now is unknown: the next load attaches again.
-        self.setup.attached.clear();
-        if self.phase == Phase::Starting {
-            self.fail(problem, effects);
-        } else {
-            effects.push(Effect::Log(Notice::Trouble(problem)));
+    pub(super) fn attached(
+        &mut self,
+        problem: Option<String>,
+        now: Monotonic,
+        effects: &mut Vec<Effect>,
+    ) {
+        let known = self.detached.take().map(|(problem, _)| problem);
+        if let Some(problem) = problem {
+            if known.as_ref() != Some(&problem) {
+                effects.push(Effect::Log(Notice::Trouble(problem.clone())));
+            }
+            self.detached = Some((problem, now + RETRY));
         }
     }
 

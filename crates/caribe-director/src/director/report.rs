@@ -32,10 +32,7 @@ impl Director {
             },
             dataplane: DataplaneStatus {
                 adopted: self.setup.adopted.is_some(),
-                problem: match &self.taken {
-                    Taken::No { problem, .. } => Some(problem.clone()),
-                    _ => None,
-                },
+                problem: self.problem().map(str::to_owned),
                 interfaces: snapshot.interfaces.clone(),
                 connections: ConnectionsStatus {
                     alive: snapshot.connections,
@@ -66,7 +63,7 @@ impl Director {
             "{services} virtual services, {up} of {} real servers up",
             self.servers.len()
         );
-        if let Taken::No { problem, .. } = &self.taken {
+        if let Some(problem) = self.problem() {
             line.push_str("; data plane: ");
             line.push_str(problem);
         }
@@ -74,6 +71,14 @@ impl Director {
             line.push_str("; the last configuration was refused");
         }
         line
+    }
+
+    /// What is wrong with the data plane, the worst first.
+    fn problem(&self) -> Option<&str> {
+        match (&self.taken, &self.detached) {
+            (Taken::No { problem, .. }, _) | (_, Some((problem, _))) => Some(problem),
+            _ => None,
+        }
     }
 
     fn address_statuses(&self) -> Vec<AddressStatus> {

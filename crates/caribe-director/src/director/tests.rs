@@ -676,6 +676,33 @@ fn interfaces_are_attached_by_vip_file_and_command_line() {
 }
 
 #[test]
+fn an_interface_that_is_missing_is_tried_again_and_said_once() {
+    let mut director = running(setup(), config(vec![service(1, vec![])]));
+    let missing = || Event::Attached(Err("there is no eth9".to_owned()));
+    assert_eq!(
+        logs(&director.handle(missing(), at(1))),
+        ["there is no eth9"]
+    );
+    let problem = |director: &Director| {
+        director
+            .status(&Snapshot::default(), at(1))
+            .dataplane
+            .problem
+    };
+    assert_eq!(problem(&director).as_deref(), Some("there is no eth9"));
+    let again = Effect::Attach(BTreeSet::from(["eth0".to_owned()]));
+    assert!(!director.handle(Event::Tick, at(2)).contains(&again));
+    assert!(director.handle(Event::Tick, at(6)).contains(&again));
+    assert_eq!(
+        logs(&director.handle(missing(), at(6))),
+        Vec::<String>::new()
+    );
+    director.handle(Event::Attached(Ok(())), at(11));
+    assert_eq!(problem(&director), None);
+    assert!(!director.handle(Event::Tick, at(30)).contains(&again));
+}
+
+#[test]
 fn inactive_services_and_servers_and_marks_are_left_alone() {
     let mut inactive = service(1, vec![server(1, 1)]);
     inactive.active = false;

@@ -113,10 +113,13 @@ impl Plane {
                 .into_iter()
                 .map(|interface| interface.name)
                 .collect();
-            let more: Vec<String> = wanted.difference(&attached).cloned().collect();
             let fewer: Vec<String> = attached.difference(&wanted).cloned().collect();
-            plane.attach(&more)?;
-            plane.detach(&fewer)
+            let mut result = plane.detach(&fewer);
+            // One by one: an interface that is missing keeps no other from its program.
+            for name in wanted.difference(&attached) {
+                result = result.and(plane.attach(std::slice::from_ref(name)));
+            }
+            result
         })
         .await
     }
