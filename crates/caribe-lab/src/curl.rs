@@ -11,6 +11,8 @@ use crate::{Digest, Host, LabError};
 pub struct Curl {
     host: Host,
     limit: Duration,
+    /// Bytes per second.
+    rate: Option<u32>,
 }
 
 /// The text of an answer.
@@ -46,6 +48,15 @@ impl Curl {
         Curl {
             host: host.clone(),
             limit: Duration::from_secs(5),
+            rate: None,
+        }
+    }
+
+    /// At most so many bytes per second in each direction, for a transfer that takes its time.
+    pub fn rate(self, bytes: u32) -> Curl {
+        Curl {
+            rate: Some(bytes),
+            ..self
         }
     }
 
@@ -134,8 +145,10 @@ impl Curl {
         let seconds = self.limit.as_secs_f64().to_string();
         // --noproxy: a test's environment must not send its requests elsewhere. --globoff is not
         // for bursts, and URLs of IPv6 pass curl's globbing unharmed.
+        let rate = self.rate.map(|bytes| format!("--limit-rate={bytes}"));
         self.host
             .command("curl")
+            .args(rate)
             .args([
                 "--silent",
                 "--show-error",

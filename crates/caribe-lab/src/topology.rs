@@ -13,6 +13,7 @@
 //! Servers inside have the director as default gateway, as NAT needs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -94,6 +95,9 @@ pub const CLIENT: u8 = 100;
 /// Number of the first VIP, on the lan.
 pub const FIRST_VIP: u8 = 200;
 
+/// How long a link may take to come up on a busy machine.
+const LIMIT: Duration = Duration::from_secs(10);
+
 fn v6(network: u8, host: u8) -> Ipv6Addr {
     // 11 becomes the hexadecimal 0x11, so that both families read alike.
     let digits = u16::from(host);
@@ -170,7 +174,8 @@ impl TwoArmed {
 }
 
 impl OneArmed {
-    /// Builds the network in `lab`.
+    /// Builds the network in `lab`, and waits until every server is in reach of the director,
+    /// and the director of the client.
     ///
     /// # Errors
     ///
@@ -208,6 +213,22 @@ impl OneArmed {
                 server.add_route(destination, gateway)?;
             }
             inside_servers.push(server);
+        }
+        // A link that just came up may need a moment, and a first packet must not pay for it.
+        let reach = |from: &Host, addresses: [IpAddr; 2]| {
+            addresses
+                .into_iter()
+                .try_for_each(|address| from.wait_until_pings(address, LIMIT))
+        };
+        reach(&client, [lan_v4(DIRECTOR).into(), lan_v6(DIRECTOR).into()])?;
+        for (number, _) in (FIRST_SERVER..).zip(&lan_servers) {
+            reach(&director, [lan_v4(number).into(), lan_v6(number).into()])?;
+        }
+        for (number, _) in (FIRST_SERVER..).zip(&inside_servers) {
+            reach(
+                &director,
+                [inside_v4(number).into(), inside_v6(number).into()],
+            )?;
         }
         Ok(OneArmed {
             client,

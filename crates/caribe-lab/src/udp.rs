@@ -82,7 +82,8 @@ pub struct UdpClient {
 }
 
 impl UdpClient {
-    /// Opens a flow from a fresh port of `host` to `server`; each answer is awaited for a second.
+    /// Opens a flow from a fresh port of `host` to `server`; each answer is awaited for three
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl UdpClient {
         } else {
             SocketAddr::from(([0u16; 8], 0))
         };
-        let socket = socket(host, any, Duration::from_secs(1))?;
+        let socket = socket(host, any, Duration::from_secs(3))?;
         socket.connect(server).map_err(LabError::io(format!(
             "connect to {server} by UDP on {}",
             host.name()

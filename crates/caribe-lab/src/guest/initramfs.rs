@@ -171,6 +171,6 @@ mod tests {
         assert_eq!(text.matches("070701").count(), 6);
         assert!(!text.contains("added twice"));
         // The size of `tool`, in the header before its name.
-        assert!(text[..at("usr/bin/tool")].ends_with("0000000e00000000"));
+        assert!(text[..at("usr/bin/tool")].ends_with("0000000d00000000"));
     }
 }
