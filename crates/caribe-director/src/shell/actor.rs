@@ -165,6 +165,7 @@ impl Actor {
             };
             if matches!(event, Event::Tick) {
                 self.watchdog.rest(self.clock.now());
+                self.check_companions()?;
             }
             let burst = matches!(event, Event::Verdict(..));
             let mut effects = self.director.handle(event, self.clock.now());
@@ -189,6 +190,25 @@ impl Actor {
                     self.ended.push_back(event);
                 }
             }
+        }
+    }
+
+    /// Ends the director when a task or thread that it relies on has gone: without verdicts or
+    /// next hops it would go on with what it last knew. The next start adopts the data plane.
+    fn check_companions(&self) -> Result<(), DirectorError> {
+        let gone = [
+            (self.plane.is_broken(), "the thread of the data plane"),
+            (self.sources.reports.is_closed(), "the task of the monitors"),
+            (
+                self.sources.hops.is_closed(),
+                "the task that watches next hops",
+            ),
+        ];
+        match gone.into_iter().find(|(gone, _)| *gone) {
+            Some((_, what)) => Err(DirectorError::Ended(format!(
+                "{what} has ended: start the director again, it will adopt the data plane"
+            ))),
+            None => Ok(()),
         }
     }
 

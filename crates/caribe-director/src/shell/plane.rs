@@ -83,6 +83,11 @@ impl Plane {
         }
     }
 
+    /// Whether the thread has broken down.
+    pub(super) fn is_broken(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
     /// Makes a call on the thread and waits for its result.
     pub(super) async fn call<R: Send + 'static>(
         &self,
