@@ -66,6 +66,12 @@ pub struct XdpDataplane {
     adopted: bool,
 }
 
+// The director's actor owns it and may run on any thread.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<XdpDataplane>();
+};
+
 impl XdpDataplane {
     /// True when this director took over a running data plane with its connections.
     pub fn adopted(&self) -> bool {

@@ -137,6 +137,54 @@ fn what_expired_leaves_no_trace_in_ipv6() {
     );
 }
 
+/// An expired connection is not swept yet when the same flow comes again: it takes the slot over,
+/// with another server, and the word that led to it from the former server goes.
+#[test]
+fn a_flow_that_comes_again_gets_a_new_connection() {
+    let private = Private::enter();
+    let mut dataplane = XdpDataplane::open(&short(&private)).expect("open");
+    apply(&mut dataplane, &nat_table());
+    let former: Vec<_> = (1000..1020)
+        .map(|port| datagram(&dataplane, port))
+        .collect();
+    datagram(&dataplane, 1020); // So that the turn comes to the other server.
+    dataplane
+        .set_timeouts(Timeouts {
+            udp: Duration::from_secs(30),
+            ..Timeouts::default()
+        })
+        .expect("set timeouts");
+    wait(400);
+    for (port, former) in (1000..).zip(former) {
+        assert_ne!(datagram(&dataplane, port), former);
+    }
+    assert_eq!(loads(&dataplane).iter().map(|load| load.1).sum::<u32>(), 21);
+    let replies = array::<[u64; 8]>(&private, "REPLIES4");
+    let words = || {
+        let words = used(&replies, [0; 8])
+            .into_iter()
+            .flat_map(|(_, words)| words);
+        words.filter(|word| *word != 0).count()
+    };
+    assert_eq!(words(), 41, "each of 20 flows has left a word behind");
+    for _ in 0..2 {
+        for _ in 0..16 {
+            dataplane.sweep().expect("sweep");
+        }
+        wait(450);
+    }
+    assert_eq!(words(), 20);
+    assert_eq!(
+        dataplane.sweep().expect("sweep"),
+        Swept {
+            alive: 20,
+            removed: 0
+        }
+    );
+    assert_eq!(loads(&dataplane), [(0, 10), (0, 10)]);
+    dataplane.remove().expect("remove");
+}
+
 #[test]
 fn a_connection_lives_as_long_as_its_packets_come() {
     let private = Private::enter();
