@@ -125,7 +125,8 @@ pub struct TwoArmed {
 }
 
 impl TwoArmed {
-    /// Builds the network in `lab` with so many servers, at most 80; `mtu` is that of every link.
+    /// Builds the network in `lab` with so many servers, at most 80, and waits until each is in
+    /// reach; `mtu` is that of every link, in bytes of IP packet.
     ///
     /// # Errors
     ///
@@ -161,6 +162,14 @@ impl TwoArmed {
                 server.add_route_from(IpNet::from(source), gateway, TABLE)?;
             }
             hosts.push(server);
+        }
+        wait_until_in_reach(&client, &[lan_v4(DIRECTOR).into(), lan_v6(DIRECTOR).into()])?;
+        for (number, _) in (FIRST_SERVER..).zip(&hosts) {
+            wait_until_in_reach(&director, &[lan_v4(number).into(), lan_v6(number).into()])?;
+            wait_until_in_reach(
+                &director,
+                &[inside_v4(number).into(), inside_v6(number).into()],
+            )?;
         }
         Ok(TwoArmed {
             client,
@@ -214,20 +223,14 @@ impl OneArmed {
             }
             inside_servers.push(server);
         }
-        // A link that just came up may need a moment, and a first packet must not pay for it.
-        let reach = |from: &Host, addresses: [IpAddr; 2]| {
-            addresses
-                .into_iter()
-                .try_for_each(|address| from.wait_until_pings(address, LIMIT))
-        };
-        reach(&client, [lan_v4(DIRECTOR).into(), lan_v6(DIRECTOR).into()])?;
+        wait_until_in_reach(&client, &[lan_v4(DIRECTOR).into(), lan_v6(DIRECTOR).into()])?;
         for (number, _) in (FIRST_SERVER..).zip(&lan_servers) {
-            reach(&director, [lan_v4(number).into(), lan_v6(number).into()])?;
+            wait_until_in_reach(&director, &[lan_v4(number).into(), lan_v6(number).into()])?;
         }
         for (number, _) in (FIRST_SERVER..).zip(&inside_servers) {
-            reach(
+            wait_until_in_reach(
                 &director,
-                [inside_v4(number).into(), inside_v6(number).into()],
+                &[inside_v4(number).into(), inside_v6(number).into()],
             )?;
         }
         Ok(OneArmed {
@@ -240,6 +243,13 @@ impl OneArmed {
             lab,
         })
     }
+}
+
+/// A link that just came up may need a moment, and a test's first packet must not pay for it.
+fn wait_until_in_reach(from: &Host, addresses: &[IpAddr]) -> Result<(), LabError> {
+    addresses
+        .iter()
+        .try_for_each(|address| from.wait_until_pings(*address, LIMIT))
 }
 
 /// `0.0.0.0/0` or `::/0`.

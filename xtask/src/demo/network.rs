@@ -1,14 +1,11 @@
 //! The demo's network: one client, one director, and three real servers, each reachable by every
 //! forwarding method.
 
-use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use caribe_lab::topology::{CLIENT, DIRECTOR, FIRST_SERVER, inside_v4, inside_v6, lan_v4, lan_v6};
-use caribe_lab::{Host, Lab, Nginx, Port};
-use ipnet::IpNet;
+use caribe_lab::topology::TwoArmed;
+use caribe_lab::{Host, Lab, Nginx};
 
 use super::configuration::{Method, NAT_PORT, SERVERS, VIP_PORT};
 
@@ -48,41 +45,21 @@ impl Server {
 impl Network {
     /// Lays everything out and prepares the real servers with the real `caribe real-server`.
     pub(super) fn build(caribe: &Path) -> Result<Network> {
-        let mut lab = Lab::new("demo")?;
-        let lan = lab.switch("lan")?;
-        let inside = lab.switch("inside")?;
-        let on_lan = |number: u8| {
-            Port::new("eth0")
-                .address(format!("{}/24", lan_v4(number)))
-                .address(format!("{}/64", lan_v6(number)))
-        };
-        let on_inside = |number: u8| {
-            Port::new("eth1")
-                .address(format!("{}/24", inside_v4(number)))
-                .address(format!("{}/64", inside_v6(number)))
-        };
-        let client = lab.host("client")?;
-        client.connect(&lan, on_lan(CLIENT))?;
-        let director = lab.host("director")?;
-        director.connect(&lan, on_lan(DIRECTOR))?;
-        director.connect(&inside, on_inside(DIRECTOR))?;
-        director.sysctl("net/ipv4/ip_forward", "1")?;
-        director.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        let TwoArmed {
+            client,
+            director,
+            servers: hosts,
+            lab,
+            ..
+        } = TwoArmed::build(Lab::new("demo")?, SERVERS, 1500)?;
         let mut servers = Vec::new();
-        for index in 0..SERVERS {
-            let host = lab.host(&format!("web{}", index + 1))?;
-            host.connect(&lan, on_lan(FIRST_SERVER + index))?;
-            host.connect(&inside, on_inside(FIRST_SERVER + index))?;
-            answer_nat_through_director(&host)?;
+        for host in hosts {
             for method in [Method::Direct, Method::Tunnel] {
                 prepare(caribe, &lab, &host, method)?;
             }
             let mut server = Server { host, nginx: None };
             server.start()?;
             servers.push(server);
-        }
-        for server in &servers {
-            director.wait_until_pings(lan_of(&server.host)?, Duration::from_secs(5))?;
         }
         Ok(Network {
             client,
@@ -91,21 +68,6 @@ impl Network {
             lab,
         })
     }
-}
-
-/// Replies from the inside address go by the director, which undoes the translation; all others
-/// go to the client straight.
-fn answer_nat_through_director(host: &Host) -> Result<()> {
-    const TABLE: u8 = 100;
-    let ways: [(&str, IpAddr); 2] = [
-        ("10.2.0.0/24", inside_v4(DIRECTOR).into()),
-        ("fd00:2::/64", inside_v6(DIRECTOR).into()),
-    ];
-    for (source, gateway) in ways {
-        let source: IpNet = source.parse().context("a constant network")?;
-        host.add_route_from(source, gateway, TABLE)?;
-    }
-    Ok(())
 }
 
 /// Runs `caribe real-server up` on the host, for the VIPs of one method.
@@ -125,14 +87,4 @@ fn prepare(caribe: &Path, lab: &Lab, host: &Host, method: Method) -> Result<()> 
         .run()
         .with_context(|| format!("cannot prepare {} for {}", host.name(), method.word()))?;
     Ok(())
-}
-
-/// The address on the lan of the server `webN`.
-fn lan_of(host: &Host) -> Result<IpAddr> {
-    let number: u8 = host
-        .name()
-        .trim_start_matches("web")
-        .parse()
-        .with_context(|| format!("{} is not named webN", host.name()))?;
-    Ok(lan_v4(FIRST_SERVER + number - 1).into())
 }
