@@ -109,9 +109,16 @@ impl Monitor {
             }
             (MonitorEvent::Woke, _) => Vec::new(),
             (MonitorEvent::Probed(result), Activity::Probing { started }) => {
+                let next = match result {
+                    // A probe that used up the interval is followed by the next one at once.
+                    Ok(()) => (started + self.settings.interval()).max(now),
+                    // Counted from the end, as nanny does: the failure may have taken the whole
+                    // interval, and `required_successes` good probes make up `reentry` only if
+                    // the first of them comes an interval after it.
+                    Err(_) => now + self.settings.interval(),
+                };
                 let mut effects = self.judge(result);
-                // A probe that used up the interval is followed by the next one at once.
-                effects.extend(self.wait((started + self.settings.interval()).max(now)));
+                effects.extend(self.wait(next));
                 effects
             }
             // The monitor was retired while the probe ran: its end does not matter any more.

@@ -19,8 +19,8 @@ pub enum Check {
 pub struct Settings {
     /// What a probe does.
     pub check: Check,
-    /// Piranha's `timeout`: both the interval between the starts of two probes and the longest
-    /// that a probe may take. Less than [`Settings::SHORTEST_TIMEOUT`] counts as that.
+    /// Piranha's `timeout`: the interval between the starts of two probes, the wait after a
+    /// failed one, and the longest that a probe may take. Less than [`Settings::SHORTEST_TIMEOUT`] counts as that.
     pub timeout: Duration,
     /// Piranha's `reentry`: about how long a server that failed must stay good before it serves
     /// again.

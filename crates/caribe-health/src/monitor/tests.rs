@@ -132,6 +132,31 @@ fn probes_start_one_interval_apart_however_long_they_take() {
 }
 
 #[test]
+fn a_silent_server_stays_away_for_reentry_from_the_end_of_its_last_failure() {
+    let (mut monitor, _) = Monitor::new(settings(5, 15), Presumption::Serving, second(0));
+    monitor.handle(MonitorEvent::Woke, second(0));
+    let failed = monitor.handle(MonitorEvent::Probed(Err(failure())), second(5));
+    assert_eq!(
+        failed,
+        [
+            MonitorEffect::Verdict(Verdict::Down(failure())),
+            MonitorEffect::Wake(second(10))
+        ]
+    );
+    for moment in [10, 15, 20] {
+        assert_eq!(
+            monitor.handle(MonitorEvent::Woke, second(moment)),
+            [MonitorEffect::Probe]
+        );
+        let good = monitor.handle(MonitorEvent::Probed(Ok(())), second(moment));
+        assert_eq!(
+            good.contains(&MonitorEffect::Verdict(Verdict::Up)),
+            moment == 5 + 15
+        );
+    }
+}
+
+#[test]
 fn an_unchecked_server_is_up_from_the_start_and_never_probed() {
     let unchecked = Settings {
         check: Check::None,
