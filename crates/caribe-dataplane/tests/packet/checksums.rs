@@ -4,7 +4,7 @@ use etherparse::{Icmpv4Header, Icmpv6Header, Ipv4Header, Ipv6Header, TcpHeader, 
 
 /// How many checksums a frame carries, if all of them are right: those of IP, TCP, UDP and ICMP,
 /// inside tunnels too, and the IP header's that an ICMP error quotes.
-pub fn verify(frame: &[u8]) -> Result<usize, String> {
+pub(crate) fn verify(frame: &[u8]) -> Result<usize, String> {
     let (_, rest) = frame
         .split_first_chunk::<12>()
         .ok_or("no Ethernet header")?;

@@ -145,7 +145,7 @@ impl Walk<'_> {
 }
 
 /// A frame in lines: field, bytes, and what they mean where that helps.
-pub fn describe(frame: &[u8]) -> String {
+pub(crate) fn describe(frame: &[u8]) -> String {
     let mut text = String::new();
     for field in fields(frame) {
         let bytes = &frame[field.start..field.end];
@@ -161,7 +161,7 @@ pub fn describe(frame: &[u8]) -> String {
 }
 
 /// Two frames by the fields of the first, with a mark at each line that differs.
-pub fn compare(expected: &[u8], actual: &[u8]) -> String {
+pub(crate) fn compare(expected: &[u8], actual: &[u8]) -> String {
     let mut text = format!(
         "    {:<34} {:<36} actual ({} and {} bytes)\n",
         "field",
@@ -195,12 +195,12 @@ pub fn compare(expected: &[u8], actual: &[u8]) -> String {
 }
 
 /// A line for scapy's prompt that shows the frame.
-pub fn scapy(frame: &[u8]) -> String {
+pub(crate) fn scapy(frame: &[u8]) -> String {
     format!("Ether(bytes.fromhex('{}')).show2()", hex(frame, usize::MAX))
 }
 
 /// Bytes in hexadecimal, the first `most` of them.
-pub fn hex(bytes: &[u8], most: usize) -> String {
+pub(crate) fn hex(bytes: &[u8], most: usize) -> String {
     let mut text = String::new();
     for byte in bytes.iter().take(most) {
         let _ = write!(text, "{byte:02x}");

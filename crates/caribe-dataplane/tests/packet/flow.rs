@@ -6,58 +6,58 @@ use std::net::IpAddr;
 use crate::frame::{ACK, Body, Frame, Mac, PSH, Packet, SYN, Tcp, Udp, v4, v6};
 
 /// The director's interface towards clients.
-pub const FRONT_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x01];
+pub(crate) const FRONT_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x01];
 /// The director's interface towards servers.
-pub const BACK_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x02];
+pub(crate) const BACK_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x02];
 
 /// The MAC address from which a client's packets come.
-pub const fn client_mac(number: u8) -> Mac {
+pub(crate) const fn client_mac(number: u8) -> Mac {
     [0x02, 0, 0, 0, 0xc1, number]
 }
 
 /// The MAC address of a real server.
-pub const fn server_mac(index: u32) -> Mac {
+pub(crate) const fn server_mac(index: u32) -> Mac {
     let [a, b, c, d] = index.to_be_bytes();
     [0x02, 0x5e, a, b, c, d]
 }
 
 /// The virtual port.
-pub const VPORT: u16 = 80;
+pub(crate) const VPORT: u16 = 80;
 /// The client's port.
-pub const CPORT: u16 = 50_000;
+pub(crate) const CPORT: u16 = 50_000;
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Net {
+pub(crate) enum Net {
     V4,
     V6,
 }
 
 impl Net {
-    pub const BOTH: [Net; 2] = [Net::V4, Net::V6];
+    pub(crate) const BOTH: [Net; 2] = [Net::V4, Net::V6];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Net::V4 => "v4",
             Net::V6 => "v6",
         }
     }
 
-    pub fn vip(self) -> IpAddr {
+    pub(crate) fn vip(self) -> IpAddr {
         match self {
             Net::V4 => v4("198.51.100.10"),
             Net::V6 => v6("2001:db8:5::10"),
         }
     }
 
-    pub fn client(self, number: u8) -> IpAddr {
+    pub(crate) fn client(self, number: u8) -> IpAddr {
         match self {
             Net::V4 => v4(&format!("203.0.113.{number}")),
             Net::V6 => v6(&format!("2001:db8:c::{number:x}")),
         }
     }
 
-    pub fn server(self, number: u8) -> IpAddr {
+    pub(crate) fn server(self, number: u8) -> IpAddr {
         match self {
             Net::V4 => v4(&format!("10.77.1.{number}")),
             Net::V6 => v6(&format!("fd77:1::{number:x}")),
@@ -65,7 +65,7 @@ impl Net {
     }
 
     /// Where the director's tunnels start.
-    pub fn tunnel_source(self) -> IpAddr {
+    pub(crate) fn tunnel_source(self) -> IpAddr {
         match self {
             Net::V4 => v4("10.77.0.1"),
             Net::V6 => v6("fd77::1"),
@@ -73,7 +73,7 @@ impl Net {
     }
 
     /// An address that has no virtual service.
-    pub fn elsewhere(self) -> IpAddr {
+    pub(crate) fn elsewhere(self) -> IpAddr {
         match self {
             Net::V4 => v4("192.0.2.200"),
             Net::V6 => v6("2001:db8:e::200"),
@@ -81,52 +81,44 @@ impl Net {
     }
 
     /// Bytes of an IP header without options.
-    pub const fn header(self) -> usize {
+    pub(crate) const fn header(self) -> usize {
         match self {
             Net::V4 => 20,
             Net::V6 => 40,
-        }
-    }
-
-    /// Protocol number of this family inside a tunnel.
-    pub const fn ether_type(self) -> [u8; 2] {
-        match self {
-            Net::V4 => [0x08, 0x00],
-            Net::V6 => [0x86, 0xdd],
         }
     }
 }
 
 /// A protocol over a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flow {
-    pub net: Net,
-    pub is_tcp: bool,
+pub(crate) struct Flow {
+    pub(crate) net: Net,
+    pub(crate) is_tcp: bool,
 }
 
-pub const TCP4: Flow = Flow {
+pub(crate) const TCP4: Flow = Flow {
     net: Net::V4,
     is_tcp: true,
 };
-pub const UDP4: Flow = Flow {
+pub(crate) const UDP4: Flow = Flow {
     net: Net::V4,
     is_tcp: false,
 };
-pub const TCP6: Flow = Flow {
+pub(crate) const TCP6: Flow = Flow {
     net: Net::V6,
     is_tcp: true,
 };
-pub const UDP6: Flow = Flow {
+pub(crate) const UDP6: Flow = Flow {
     net: Net::V6,
     is_tcp: false,
 };
 
 impl Flow {
-    pub const ALL: [Flow; 4] = [TCP4, UDP4, TCP6, UDP6];
-    pub const TCP: [Flow; 2] = [TCP4, TCP6];
-    pub const UDP: [Flow; 2] = [UDP4, UDP6];
+    pub(crate) const ALL: [Flow; 4] = [TCP4, UDP4, TCP6, UDP6];
+    pub(crate) const TCP: [Flow; 2] = [TCP4, TCP6];
+    pub(crate) const UDP: [Flow; 2] = [UDP4, UDP6];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match (self.is_tcp, self.net) {
             (true, Net::V4) => "tcp4",
             (true, Net::V6) => "tcp6",
@@ -136,17 +128,17 @@ impl Flow {
     }
 
     /// IP protocol number.
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         if self.is_tcp { 6 } else { 17 }
     }
 
     /// The virtual service of most cases.
-    pub fn vip(self) -> (IpAddr, u16) {
+    pub(crate) fn vip(self) -> (IpAddr, u16) {
         (self.net.vip(), VPORT)
     }
 
     /// What carries `payload` between two ports: a segment with a SYN, or a datagram.
-    pub fn body(self, (source, destination): (u16, u16), payload: &[u8]) -> Body {
+    pub(crate) fn body(self, (source, destination): (u16, u16), payload: &[u8]) -> Body {
         if self.is_tcp {
             Body::Tcp(Tcp {
                 source,
@@ -170,7 +162,7 @@ impl Flow {
     }
 
     /// The first packet of a client: a SYN with options, or a datagram of odd length.
-    pub fn request(self, client: u8) -> Frame {
+    pub(crate) fn request(self, client: u8) -> Frame {
         let payload: &[u8] = if self.is_tcp { b"" } else { b"question?" };
         let body = self.body((CPORT, VPORT), payload);
         let packet = Packet::new(self.net.client(client), self.net.vip(), body);
@@ -189,7 +181,7 @@ impl Flow {
     }
 
     /// A later packet of a client.
-    pub fn later(self, client: u8) -> Frame {
+    pub(crate) fn later(self, client: u8) -> Frame {
         let frame = self.request(client).payload(37);
         if !self.is_tcp {
             return frame;
@@ -202,7 +194,7 @@ impl Flow {
     }
 
     /// A packet of a real server to a client's usual port: SYN+ACK, or a datagram.
-    pub fn reply(self, index: u32, (server, port): (IpAddr, u16), client: u8) -> Frame {
+    pub(crate) fn reply(self, index: u32, (server, port): (IpAddr, u16), client: u8) -> Frame {
         let payload: &[u8] = if self.is_tcp { b"" } else { b"answer" };
         let mut body = self.body((port, CPORT), payload);
         if let Body::Tcp(tcp) = &mut body {
@@ -219,7 +211,7 @@ impl Flow {
 }
 
 /// A client's frame as NAT sends it to server `index` at an address and port.
-pub fn natted(frame: &Frame, index: u32, (server, port): (IpAddr, u16)) -> Frame {
+pub(crate) fn natted(frame: &Frame, index: u32, (server, port): (IpAddr, u16)) -> Frame {
     routed(frame, index).with(|frame| {
         frame.packet.destination = server;
         let (source, _) = frame.packet.ports();
@@ -228,7 +220,7 @@ pub fn natted(frame: &Frame, index: u32, (server, port): (IpAddr, u16)) -> Frame
 }
 
 /// A client's frame as direct routing sends it to server `index`.
-pub fn routed(frame: &Frame, index: u32) -> Frame {
+pub(crate) fn routed(frame: &Frame, index: u32) -> Frame {
     frame.clone().with(|frame| {
         frame.destination = server_mac(index);
         frame.source = BACK_MAC;
@@ -238,7 +230,7 @@ pub fn routed(frame: &Frame, index: u32) -> Frame {
 
 /// A client's frame as it goes through a tunnel to server `index`. The outer identification is 0,
 /// as DF makes any value right; where the packet inside has no DF it is arbitrary.
-pub fn tunnelled(frame: &Frame, index: u32, from: IpAddr, to: IpAddr) -> Frame {
+pub(crate) fn tunnelled(frame: &Frame, index: u32, from: IpAddr, to: IpAddr) -> Frame {
     let inner = routed(frame, index).packet;
     let service = if inner.service & 3 == 3 {
         inner.service & !3 | 2
@@ -261,7 +253,7 @@ pub fn tunnelled(frame: &Frame, index: u32, from: IpAddr, to: IpAddr) -> Frame {
 }
 
 /// A NAT server's frame as its client gets it.
-pub fn replied(frame: &Frame, client: u8, (vip, port): (IpAddr, u16)) -> Frame {
+pub(crate) fn replied(frame: &Frame, client: u8, (vip, port): (IpAddr, u16)) -> Frame {
     frame.clone().with(|frame| {
         frame.destination = client_mac(client);
         frame.source = FRONT_MAC;
@@ -274,7 +266,7 @@ pub fn replied(frame: &Frame, client: u8, (vip, port): (IpAddr, u16)) -> Frame {
 
 /// The ICMP error that answers a frame: from the address that it was sent to, back where it came
 /// from, quoting its IP header and the eight bytes after it.
-pub fn icmp_error(frame: &Frame, (kind, code): (u8, u8), rest: [u8; 4]) -> Frame {
+pub(crate) fn icmp_error(frame: &Frame, (kind, code): (u8, u8), rest: [u8; 4]) -> Frame {
     let packet = &frame.packet;
     let is_ipv4 = packet.source.is_ipv4();
     let quote = if is_ipv4 { 20 + 8 } else { 40 + 8 };

@@ -12,52 +12,52 @@ use etherparse::{
 };
 
 /// A MAC address.
-pub type Mac = [u8; 6];
+pub(crate) type Mac = [u8; 6];
 
-pub const FIN: u8 = 0x01;
-pub const SYN: u8 = 0x02;
-pub const RST: u8 = 0x04;
-pub const PSH: u8 = 0x08;
-pub const ACK: u8 = 0x10;
-pub const URG: u8 = 0x20;
+pub(crate) const FIN: u8 = 0x01;
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const RST: u8 = 0x04;
+pub(crate) const PSH: u8 = 0x08;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const URG: u8 = 0x20;
 
 /// An Ethernet frame with an IP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    pub destination: Mac,
-    pub source: Mac,
-    pub packet: Packet,
+pub(crate) struct Frame {
+    pub(crate) destination: Mac,
+    pub(crate) source: Mac,
+    pub(crate) packet: Packet,
     /// Bytes after the packet, as short frames have.
-    pub padding: Vec<u8>,
+    pub(crate) padding: Vec<u8>,
 }
 
 /// An IP packet; both addresses are of one family. Fields of the other family are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packet {
-    pub source: IpAddr,
-    pub destination: IpAddr,
+pub(crate) struct Packet {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
     /// TOS or traffic class.
-    pub service: u8,
+    pub(crate) service: u8,
     /// TTL or hop limit.
-    pub ttl: u8,
+    pub(crate) ttl: u8,
     /// IPv4: identification.
-    pub id: u16,
+    pub(crate) id: u16,
     /// IPv4: DF.
-    pub do_not_fragment: bool,
+    pub(crate) do_not_fragment: bool,
     /// IPv4: MF, and the offset in units of eight bytes.
-    pub fragment: (bool, u16),
+    pub(crate) fragment: (bool, u16),
     /// IPv4: options, a multiple of four bytes.
-    pub options: Vec<u8>,
+    pub(crate) options: Vec<u8>,
     /// IPv4: added to the right header checksum, in one's complement; 0 for a right one.
-    pub checksum_error: u16,
+    pub(crate) checksum_error: u16,
     /// IPv6: flow label.
-    pub label: u32,
-    pub body: Body,
+    pub(crate) label: u32,
+    pub(crate) body: Body,
 }
 
 /// What an IP packet carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
+pub(crate) enum Body {
     Tcp(Tcp),
     Udp(Udp),
     /// ICMP or ICMPv6, by the family of the packet.
@@ -75,33 +75,33 @@ pub enum Body {
 
 /// A TCP segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tcp {
-    pub source: u16,
-    pub destination: u16,
-    pub flags: u8,
-    pub sequence: u32,
-    pub acknowledgement: u32,
-    pub options: Vec<u8>,
-    pub payload: Vec<u8>,
+pub(crate) struct Tcp {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    pub(crate) flags: u8,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgement: u32,
+    pub(crate) options: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
     /// Added to the right checksum, in one's complement; 0 for a right one.
-    pub checksum_error: u16,
+    pub(crate) checksum_error: u16,
 }
 
 /// A UDP datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Udp {
-    pub source: u16,
-    pub destination: u16,
-    pub payload: Vec<u8>,
+pub(crate) struct Udp {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    pub(crate) payload: Vec<u8>,
     /// False sends 0 for the checksum.
-    pub with_checksum: bool,
+    pub(crate) with_checksum: bool,
     /// Added to the right checksum, in one's complement; 0 for a right one.
-    pub checksum_error: u16,
+    pub(crate) checksum_error: u16,
 }
 
 impl Frame {
     /// The frame on the wire.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let header = Ethernet2Header {
             source: self.source,
             destination: self.destination,
@@ -114,28 +114,28 @@ impl Frame {
     }
 
     /// The frame with something changed.
-    pub fn with(mut self, change: impl FnOnce(&mut Frame)) -> Frame {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Frame)) -> Frame {
         change(&mut self);
         self
     }
 
     /// The frame with another TTL or hop limit.
-    pub fn ttl(self, ttl: u8) -> Frame {
+    pub(crate) fn ttl(self, ttl: u8) -> Frame {
         self.with(|frame| frame.packet.ttl = ttl)
     }
 
     /// The frame with other TCP flags. Only for frames that carry TCP.
-    pub fn flags(self, flags: u8) -> Frame {
+    pub(crate) fn flags(self, flags: u8) -> Frame {
         self.with(|frame| frame.packet.tcp().flags = flags)
     }
 
     /// The frame with other ports.
-    pub fn ports(self, source: u16, destination: u16) -> Frame {
+    pub(crate) fn ports(self, source: u16, destination: u16) -> Frame {
         self.with(|frame| frame.packet.set_ports(source, destination))
     }
 
     /// The frame with a payload of `length` bytes that are all different from their neighbours.
-    pub fn payload(self, length: usize) -> Frame {
+    pub(crate) fn payload(self, length: usize) -> Frame {
         let bytes = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
         self.with(|frame| match &mut frame.packet.body {
             Body::Tcp(tcp) => tcp.payload = bytes,
@@ -147,7 +147,7 @@ impl Frame {
 
 impl Packet {
     /// A packet with the values that nothing cares about.
-    pub fn new(source: IpAddr, destination: IpAddr, body: Body) -> Packet {
+    pub(crate) fn new(source: IpAddr, destination: IpAddr, body: Body) -> Packet {
         Packet {
             source,
             destination,
@@ -164,7 +164,7 @@ impl Packet {
     }
 
     /// The TCP segment. Panics if it carries none.
-    pub fn tcp(&mut self) -> &mut Tcp {
+    pub(crate) fn tcp(&mut self) -> &mut Tcp {
         match &mut self.body {
             Body::Tcp(tcp) => tcp,
             other => panic!("no TCP in {other:?}"),
@@ -172,7 +172,7 @@ impl Packet {
     }
 
     /// The UDP datagram. Panics if it carries none.
-    pub fn udp(&mut self) -> &mut Udp {
+    pub(crate) fn udp(&mut self) -> &mut Udp {
         match &mut self.body {
             Body::Udp(udp) => udp,
             other => panic!("no UDP in {other:?}"),
@@ -180,7 +180,7 @@ impl Packet {
     }
 
     /// Source and destination port. Panics if it carries neither TCP nor UDP.
-    pub fn ports(&self) -> (u16, u16) {
+    pub(crate) fn ports(&self) -> (u16, u16) {
         match &self.body {
             Body::Tcp(tcp) => (tcp.source, tcp.destination),
             Body::Udp(udp) => (udp.source, udp.destination),
@@ -189,7 +189,7 @@ impl Packet {
     }
 
     /// Changes both ports.
-    pub fn set_ports(&mut self, to_source: u16, to_destination: u16) {
+    pub(crate) fn set_ports(&mut self, to_source: u16, to_destination: u16) {
         match &mut self.body {
             Body::Tcp(Tcp {
                 source,
@@ -209,12 +209,12 @@ impl Packet {
     }
 
     /// Length of the packet in bytes.
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.bytes().len()
     }
 
     /// The packet on the wire.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let payload = self.body.bytes(self.source, self.destination);
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -378,7 +378,7 @@ fn ones_add(checksum: u16, error: u16) -> u16 {
 }
 
 /// An IPv4 address as the maps of VIPs hold it.
-pub fn mapped(address: IpAddr) -> [u8; 16] {
+pub(crate) fn mapped(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
@@ -386,7 +386,7 @@ pub fn mapped(address: IpAddr) -> [u8; 16] {
 }
 
 /// An address in the first bytes of sixteen, as a server's line holds it.
-pub fn leading(address: IpAddr) -> [u8; 16] {
+pub(crate) fn leading(address: IpAddr) -> [u8; 16] {
     let mut bytes = [0; 16];
     match address {
         IpAddr::V4(address) => bytes[..4].copy_from_slice(&address.octets()),
@@ -396,11 +396,11 @@ pub fn leading(address: IpAddr) -> [u8; 16] {
 }
 
 /// `192.0.2.n` and the like.
-pub fn v4(text: &str) -> IpAddr {
+pub(crate) fn v4(text: &str) -> IpAddr {
     IpAddr::V4(text.parse::<Ipv4Addr>().expect("an IPv4 address"))
 }
 
 /// `2001:db8::n` and the like.
-pub fn v6(text: &str) -> IpAddr {
+pub(crate) fn v6(text: &str) -> IpAddr {
     IpAddr::V6(text.parse::<Ipv6Addr>().expect("an IPv6 address"))
 }

@@ -8,7 +8,7 @@ use crate::flow::{Flow, Net, TCP4, TCP6, UDP4, routed};
 
 const ETHERNET: usize = 14;
 
-pub fn cases(cases: &mut Cases) {
+pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
         cases.add(
             format!("malformed::cut anywhere {}", flow.name()),
@@ -23,20 +23,18 @@ pub fn cases(cases: &mut Cases) {
         );
         cases.add(
             format!("malformed::cut with lengths that agree {}", flow.name()),
-            {
-                move |bench| {
-                    table(bench);
-                    let header = flow.net.header();
-                    let transport = if flow.is_tcp { 32 } else { 8 };
-                    for kept in 0..transport {
-                        let mut frame = flow.request(1).bytes();
-                        frame.truncate(ETHERNET + header + kept);
-                        set_ip_length(&mut frame, flow.net, header + kept);
-                        dropped(bench, &frame);
-                        // The same with the rest as Ethernet padding: it must not be read as header.
-                        frame.extend([0x50; 64]);
-                        dropped(bench, &frame);
-                    }
+            move |bench| {
+                table(bench);
+                let header = flow.net.header();
+                let transport = if flow.is_tcp { 32 } else { 8 };
+                for kept in 0..transport {
+                    let mut frame = flow.request(1).bytes();
+                    frame.truncate(ETHERNET + header + kept);
+                    set_ip_length(&mut frame, flow.net, header + kept);
+                    dropped(bench, &frame);
+                    // The same with the rest as Ethernet padding: it must not be read as header.
+                    frame.extend([0x50; 64]);
+                    dropped(bench, &frame);
                 }
             },
         );

@@ -6,7 +6,7 @@ use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{BACK_MAC, FRONT_MAC, Flow, Net, TCP4, UDP4, client_mac, routed};
 use crate::frame::{ACK, Body, FIN, Frame, Packet, RST, SYN};
 
-pub fn cases(cases: &mut Cases) {
+pub(crate) fn cases(cases: &mut Cases) {
     cases.add("pass::arp", |bench| {
         table(bench);
         let mut frame = ethernet([0x08, 0x06]);
@@ -158,15 +158,13 @@ pub fn cases(cases: &mut Cases) {
                 "pass::odd flags with syn start a connection {}",
                 flow.name()
             ),
-            {
-                move |bench| {
-                    let server = table(bench);
-                    for (client, flags) in [(1, SYN | ACK), (2, SYN | FIN), (3, SYN | 0xc0)] {
-                        let frame = flow.request(client).flags(flags);
-                        let sent = routed(&frame, server);
-                        let forwarded = Expected::Redirected(Verdict::ForwardedDirect, sent);
-                        bench.expect(Side::Front, &frame, forwarded);
-                    }
+            move |bench| {
+                let server = table(bench);
+                for (client, flags) in [(1, SYN | ACK), (2, SYN | FIN), (3, SYN | 0xc0)] {
+                    let frame = flow.request(client).flags(flags);
+                    let sent = routed(&frame, server);
+                    let forwarded = Expected::Redirected(Verdict::ForwardedDirect, sent);
+                    bench.expect(Side::Front, &frame, forwarded);
                 }
             },
         );

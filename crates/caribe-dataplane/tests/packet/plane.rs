@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use caribe_packet::connection::{Connection4, Connection6, Meta};
+use caribe_packet::connection::{Connection4, Connection6, Life, Meta};
+use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::server::{Load, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
@@ -24,17 +25,17 @@ use crate::pod::Plain;
 
 /// How big the maps are.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Buckets of each connection table.
-    pub buckets: u32,
+    pub(crate) buckets: u32,
     /// Real servers, index 0 unused.
-    pub servers: u32,
+    pub(crate) servers: u32,
     /// Slots of schedulers, and rotations.
-    pub slots: u32,
+    pub(crate) slots: u32,
 }
 
 /// What most cases need.
-pub const SMALL: Sizes = Sizes {
+pub(crate) const SMALL: Sizes = Sizes {
     buckets: 32,
     servers: 32,
     slots: 64,
@@ -42,7 +43,7 @@ pub const SMALL: Sizes = Sizes {
 
 /// An action of XDP, and ABORTED, which no program of ours may return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Aborted,
     Drop,
     Pass,
@@ -52,40 +53,40 @@ pub enum Action {
 
 /// What a program did with a frame.
 #[derive(Debug, Clone)]
-pub struct Ran {
-    pub action: Action,
-    pub frame: Vec<u8>,
+pub(crate) struct Ran {
+    pub(crate) action: Action,
+    pub(crate) frame: Vec<u8>,
 }
 
 /// A slot of either table that is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its number.
-    pub slot: u32,
-    pub client: (IpAddr, u16),
-    pub peer: (IpAddr, u16),
-    pub protocol: u8,
-    pub server: u32,
-    pub server_address: IpAddr,
-    pub server_port: u16,
-    pub client_interface: u32,
-    pub client_mac: [u8; 6],
-    pub own_mac: [u8; 6],
-    pub state: u8,
-    pub flags: u16,
-    pub life: u8,
-    pub deadline: u32,
+    pub(crate) slot: u32,
+    pub(crate) client: (IpAddr, u16),
+    pub(crate) peer: (IpAddr, u16),
+    pub(crate) protocol: u8,
+    pub(crate) server: u32,
+    pub(crate) server_address: IpAddr,
+    pub(crate) server_port: u16,
+    pub(crate) client_interface: u32,
+    pub(crate) client_mac: [u8; 6],
+    pub(crate) own_mac: [u8; 6],
+    pub(crate) state: u8,
+    pub(crate) flags: u16,
+    pub(crate) life: u8,
+    pub(crate) deadline: u32,
 }
 
 /// The programs and their maps.
-pub struct Plane {
+pub(crate) struct Plane {
     ebpf: Ebpf,
     sizes: Sizes,
     /// Index of an interface that exists: where clients are.
-    pub front: u32,
+    pub(crate) front: u32,
     /// Index of another: where servers are.
-    pub back: u32,
-    pub settings: Settings,
+    pub(crate) back: u32,
+    pub(crate) settings: Settings,
     settings_map: Array<MapData, Plain<Settings>>,
     services4: HashMap<MapData, Plain<ServiceKey4>, Plain<Service>>,
     services6: HashMap<MapData, Plain<ServiceKey6>, Plain<Service>>,
@@ -100,6 +101,7 @@ pub struct Plane {
     connections4: Array<MapData, [u8; size_of::<Connection4>()]>,
     connections6: Array<MapData, [u8; size_of::<Connection6>()]>,
     replies: [Array<MapData, [u64; WAYS as usize]>; 2],
+    nat_servers: Array<MapData, u64>,
     decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
     decapsulate_counts: PerCpuArray<MapData, u64>,
 }
@@ -122,7 +124,7 @@ impl Plane {
     /// # Panics
     ///
     /// Without root, `ip`, or a kernel that takes the programs: then nothing here can be tested.
-    pub fn load(sizes: Sizes) -> Plane {
+    pub(crate) fn load(sizes: Sizes) -> Plane {
         let (front, back) = enter_namespace();
         stay_on_one_processor();
         let mut loader = EbpfLoader::new();
@@ -165,6 +167,7 @@ impl Plane {
             connections4: map!(ebpf, "CONNECTIONS4"),
             connections6: map!(ebpf, "CONNECTIONS6"),
             replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
+            nat_servers: map!(ebpf, "NAT_SERVERS"),
             decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
             decapsulate_counts: map!(ebpf, "DECAPSULATE_COUNTS"),
             settings: default_settings(sizes),
@@ -176,7 +179,7 @@ impl Plane {
     }
 
     /// Makes every map what it was when it was created, and the settings the usual ones.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let zeroed = "an element of the map";
         for bucket in 0..self.sizes.buckets {
             for family in 0..2 {
@@ -240,7 +243,7 @@ impl Plane {
 
     /// Runs a program once on a frame that arrived by an interface. `metadata` is put in front of
     /// the frame, where it takes away room for headers.
-    pub fn run(&mut self, name: &str, interface: u32, metadata: usize, frame: &[u8]) -> Ran {
+    pub(crate) fn run(&mut self, name: &str, interface: u32, metadata: usize, frame: &[u8]) -> Ran {
         let data = [&vec![0; metadata][..], frame].concat();
         let mut out = vec![0; data.len() + 256];
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
@@ -269,26 +272,32 @@ impl Plane {
     }
 
     /// Carries changes of `settings` to the map.
-    pub fn write_settings(&mut self) {
+    pub(crate) fn write_settings(&mut self) {
         self.settings_map
             .set(0, Plain(self.settings), 0)
             .expect("the one element");
     }
 
-    pub fn set_server(&mut self, index: u32, server: Server) {
+    pub(crate) fn set_server(&mut self, index: u32, server: Server) {
         self.servers
             .set(index, Plain(server), 0)
             .expect("a server of the map");
     }
 
-    pub fn set_slot(&mut self, index: u32, slot: Slot) {
+    pub(crate) fn set_slot(&mut self, index: u32, slot: Slot) {
         self.slots
             .set(index, Plain(slot), 0)
             .expect("a slot of the map");
     }
 
     /// Enters a service, its VIP included.
-    pub fn set_service(&mut self, address: IpAddr, port: u16, protocol: u8, service: Service) {
+    pub(crate) fn set_service(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        protocol: u8,
+        service: Service,
+    ) {
         let port = port.to_be_bytes();
         match address {
             IpAddr::V4(address) => {
@@ -317,12 +326,38 @@ impl Plane {
         self.vips.insert(mapped(address), 1, 0).expect("room");
     }
 
+    /// Removes a service; its VIP stays.
+    pub(crate) fn remove_service(&mut self, address: IpAddr, port: u16, protocol: u8) {
+        let port = port.to_be_bytes();
+        let removed = match address {
+            IpAddr::V4(address) => {
+                let key = ServiceKey4 {
+                    address: address.octets(),
+                    port,
+                    protocol,
+                    padding: 0,
+                };
+                self.services4.remove(&Plain(key))
+            }
+            IpAddr::V6(address) => {
+                let key = ServiceKey6 {
+                    address: address.octets(),
+                    port,
+                    protocol,
+                    padding: 0,
+                };
+                self.services6.remove(&Plain(key))
+            }
+        };
+        removed.expect("a service that is there");
+    }
+
     /// The load of a server.
-    pub fn load_of(&self, server: u32) -> Load {
+    pub(crate) fn load_of(&self, server: u32) -> Load {
         Load(self.loads.get(&server, 0).expect("a server of the map"))
     }
 
-    pub fn set_load(&mut self, server: u32, active: u32, inactive: u32) {
+    pub(crate) fn set_load(&mut self, server: u32, active: u32, inactive: u32) {
         let load = u64::from(active) << 32 | u64::from(inactive);
         self.loads
             .set(server, load, 0)
@@ -330,18 +365,18 @@ impl Plane {
     }
 
     /// Picks that a rotation has made.
-    pub fn picks(&self, cursor: u32) -> u64 {
+    pub(crate) fn picks(&self, cursor: u32) -> u64 {
         self.cursors.get(&cursor, 0).expect("a cursor of the map")
     }
 
-    pub fn set_picks(&mut self, cursor: u32, picks: u64) {
+    pub(crate) fn set_picks(&mut self, cursor: u32, picks: u64) {
         self.cursors
             .set(cursor, picks, 0)
             .expect("a cursor of the map");
     }
 
     /// The traffic of a server on all processors.
-    pub fn traffic_of(&self, server: u32) -> Traffic {
+    pub(crate) fn traffic_of(&self, server: u32) -> Traffic {
         let values = self.traffic.get(&server, 0).expect("a server of the map");
         values
             .iter()
@@ -355,7 +390,7 @@ impl Plane {
     }
 
     /// Counters by verdict, on all processors.
-    pub fn verdicts(&self) -> [u64; COUNTERS] {
+    pub(crate) fn verdicts(&self) -> [u64; COUNTERS] {
         let values = self.counters.get(&0, 0).expect("the one element");
         let mut sum = [0; COUNTERS];
         for Plain(counters) in values.iter() {
@@ -367,7 +402,7 @@ impl Plane {
     }
 
     /// The window of the ICMP limit that a processor counts in: the latest of all processors'.
-    pub fn icmp_window(&self) -> u32 {
+    pub(crate) fn icmp_window(&self) -> u32 {
         let values = self.counters.get(&0, 0).expect("the one element");
         values
             .iter()
@@ -376,8 +411,24 @@ impl Plane {
             .expect("a processor")
     }
 
+    /// Lets every processor begin a new window of the ICMP limit, whatever the time is.
+    pub(crate) fn forget_icmp_window(&mut self) {
+        let mut counters = Counters {
+            verdicts: self.verdicts(),
+            icmp_window: 0,
+            icmp_sent: 0,
+        };
+        // Verdicts are counted by processor, and the sum of all must stay.
+        let processors = aya::util::nr_cpus().expect("the number of processors");
+        let mut values = vec![Plain(counters)];
+        counters.verdicts = [0; COUNTERS];
+        values.resize(processors, Plain(counters));
+        let values = PerCpuValues::try_from(values).expect("a value per processor");
+        self.counters.set(0, values, 0).expect("the one element");
+    }
+
     /// Sets the counters of every processor.
-    pub fn set_counters(&mut self, counters: &Counters) {
+    pub(crate) fn set_counters(&mut self, counters: &Counters) {
         let processors = aya::util::nr_cpus().expect("the number of processors");
         let values = PerCpuValues::try_from(vec![Plain(*counters); processors]);
         self.counters
@@ -386,14 +437,14 @@ impl Plane {
     }
 
     /// Lets `decapsulate` unwrap packets for an address.
-    pub fn add_decapsulate_vip(&mut self, address: IpAddr) {
+    pub(crate) fn add_decapsulate_vip(&mut self, address: IpAddr) {
         self.decapsulate_vips
             .insert(mapped(address), 1, 0)
             .expect("room");
     }
 
     /// Packets unwrapped, passed and refused.
-    pub fn decapsulated(&self) -> [u64; 3] {
+    pub(crate) fn decapsulated(&self) -> [u64; 3] {
         [0, 1, 2].map(|count| {
             let values = self
                 .decapsulate_counts
@@ -404,7 +455,7 @@ impl Plane {
     }
 
     /// Every slot in use, of both families.
-    pub fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         for slot in 0..self.sizes.buckets * WAYS {
             let bytes = self.connections4.get(&slot, 0).expect("a slot of the map");
@@ -415,22 +466,29 @@ impl Plane {
         entries
     }
 
-    /// Sets the deadline of a connection: the upper half of its word of life.
-    pub fn set_deadline(&mut self, entry: &Entry, deadline: u32) {
-        let deadline = deadline.to_le_bytes();
+    /// Sets the deadline of a connection.
+    pub(crate) fn set_deadline(&mut self, entry: &Entry, deadline: u32) {
+        self.set_meta(entry, entry.state, entry.flags, deadline);
+    }
+
+    /// Sets state, flags and deadline of a connection, which stays alive.
+    pub(crate) fn set_meta(&mut self, entry: &Entry, state: u8, flags: u16, deadline: u32) {
+        let meta = Meta::new(Life::Alive, state, flags, deadline)
+            .0
+            .to_le_bytes();
         if entry.client.0.is_ipv4() {
             let mut bytes = self.connections4.get(&entry.slot, 0).expect("a slot");
-            bytes[LAYOUT4.meta + 4..LAYOUT4.meta + 8].copy_from_slice(&deadline);
+            bytes[LAYOUT4.meta..LAYOUT4.meta + 8].copy_from_slice(&meta);
             self.connections4.set(entry.slot, bytes, 0).expect("a slot");
         } else {
             let mut bytes = self.connections6.get(&entry.slot, 0).expect("a slot");
-            bytes[LAYOUT6.meta + 4..LAYOUT6.meta + 8].copy_from_slice(&deadline);
+            bytes[LAYOUT6.meta..LAYOUT6.meta + 8].copy_from_slice(&meta);
             self.connections6.set(entry.slot, bytes, 0).expect("a slot");
         }
     }
 
     /// Words of the reply index that are in use.
-    pub fn reply_entries(&self, is_ipv4: bool) -> usize {
+    pub(crate) fn reply_entries(&self, is_ipv4: bool) -> usize {
         let replies = &self.replies[usize::from(!is_ipv4)];
         (0..self.sizes.buckets)
             .flat_map(|bucket| replies.get(&bucket, 0).expect("a bucket of the map"))
@@ -438,8 +496,23 @@ impl Plane {
             .count()
     }
 
+    /// Lets the packet path look packets from an address up as replies.
+    pub(crate) fn expect_replies_from(&mut self, address: IpAddr) {
+        let Bit { word, mask } = match address {
+            IpAddr::V4(address) => bit4(address.octets()),
+            IpAddr::V6(address) => bit6(address.octets()),
+        };
+        let bits = self
+            .nat_servers
+            .get(&word, 0)
+            .expect("a word of the filter");
+        self.nat_servers
+            .set(word, bits | mask, 0)
+            .expect("a word of the filter");
+    }
+
     /// Fills the reply index with words that no flow has.
-    pub fn occupy_reply_index(&mut self) {
+    pub(crate) fn occupy_reply_index(&mut self) {
         for bucket in 0..self.sizes.buckets {
             for replies in &mut self.replies {
                 replies
@@ -451,7 +524,7 @@ impl Plane {
 }
 
 /// Now, by the packet path's clock: coarse monotonic time in units of 2^20 nanoseconds.
-pub fn now() -> u32 {
+pub(crate) fn now() -> u32 {
     let time = ClockId::CLOCK_MONOTONIC_COARSE
         .now()
         .expect("Linux has this clock");

@@ -8,7 +8,7 @@ use caribe_packet::verdict::Counters;
 /// A value that may be copied to and from a map byte by byte.
 #[derive(Debug, Clone, Copy)]
 #[repr(transparent)]
-pub struct Plain<T>(pub T);
+pub(crate) struct Plain<T>(pub(crate) T);
 
 macro_rules! plain {
     ($($type:ty),+ $(,)?) => {
