@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use aya::maps::MapInfo;
 use caribe_dataplane::Dataplane as _;
 use caribe_dataplane::xdp::{Options, XdpDataplane};
+use caribe_lab::Lab;
 use caribe_model::{Forwarding, Timeouts};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -36,9 +37,6 @@ pub(crate) struct Arguments {
     /// The object with the generator; `cargo xtask bench` builds it.
     #[arg(long, env = "CARIBE_BENCH_OBJECT")]
     object: PathBuf,
-    /// Directory on a bpffs below which the bench pins its programs while it runs.
-    #[arg(long, default_value = "/sys/fs/bpf")]
-    bpffs: PathBuf,
     /// Writes the figures to this file, in Markdown.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -76,13 +74,13 @@ struct Case {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     pin_to_last_processor()?;
+    let lab = Lab::new("bench").context("cannot make a lab for the bench's pins")?;
     let mut generator = Generator::load(&arguments.object, CAPACITY)?;
     let mut planes = Vec::new();
-    let measured = open_planes(&mut generator, &mut planes, &arguments.bpffs)
+    let measured = open_planes(&mut generator, &mut planes, &lab)
         .and_then(|()| measure(&mut generator, &planes, arguments));
     for plane in planes {
         plane.dataplane.remove()?;
-        fs::remove_dir_all(&plane.directory).ok();
     }
     let figures = measured?;
     print!("{figures}");
@@ -109,13 +107,13 @@ fn pin_to_last_processor() -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &one).context("cannot bind to one processor")
 }
 
-fn open_planes(generator: &mut Generator, planes: &mut Vec<Plane>, bpffs: &Path) -> Result<()> {
+fn open_planes(generator: &mut Generator, planes: &mut Vec<Plane>, lab: &Lab) -> Result<()> {
     for (name, forwarding) in [
         ("direct routing", Forwarding::Direct),
         ("tunnel (IPIP)", Forwarding::Tunnel),
         ("NAT", Forwarding::Nat),
     ] {
-        let directory = bpffs.join(format!("caribe-bench-{}-{forwarding}", std::process::id()));
+        let directory = lab.pin_directory(&forwarding.to_string())?;
         let mut dataplane = XdpDataplane::open(&Options {
             pin_directory: directory.clone(),
             connections: CAPACITY,
