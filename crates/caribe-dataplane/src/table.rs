@@ -4,6 +4,7 @@
 //! a change completely, on a copy, before anything is touched: the table after it, and the
 //! [`Step`]s that lead there, in an order in which every packet sees the old state or the new one.
 
+mod adopt;
 mod plan;
 
 #[cfg(test)]
@@ -15,8 +16,9 @@ use caribe_model::{Forwarding, Scheduler, ServerKey, ServiceKey, Table};
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
 
+pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
-use crate::schedule::{Member, Schedule};
+use crate::schedule::Schedule;
 use crate::slots::{FreeRuns, Retired, Run};
 
 /// Room for everything, from the sizes of the maps.
@@ -202,40 +204,6 @@ pub(crate) enum Refusal {
     Mark(ServiceKey),
 }
 
-/// A service as found in the maps.
-#[derive(Debug, Clone)]
-pub(crate) struct FoundService {
-    /// Index of its counters.
-    pub(crate) id: u32,
-    /// The scheduler.
-    pub(crate) scheduler: Scheduler,
-    /// Its slots.
-    pub(crate) run: Run,
-    /// What the slots hold.
-    pub(crate) slots: Vec<Slot>,
-    /// Its cursor.
-    pub(crate) cursor: u32,
-    /// The state from which the run starts.
-    pub(crate) state: u64,
-}
-
-/// A server as found in the maps.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FoundServer {
-    /// Id of its service; 0 for a discarded one whose service is gone.
-    pub(crate) service: u32,
-    /// Identity.
-    pub(crate) key: ServerKey,
-    /// Method.
-    pub(crate) forwarding: Forwarding,
-    /// Weight.
-    pub(crate) weight: u32,
-    /// Its place in the order of additions.
-    pub(crate) sequence: u64,
-    /// False for a discarded server.
-    pub(crate) in_service: bool,
-}
-
 impl LiveTable {
     /// An empty table.
     pub(crate) fn new(room: Room) -> Self {
@@ -255,138 +223,6 @@ impl LiveTable {
             retired: Retired::new(),
             next_sequence: 1,
         }
-    }
-
-    /// The table that a director left in the maps, in whatever state it died, and the steps that
-    /// finish what it had begun. `service_of` tells to which service a server's connections
-    /// belong, if there are any.
-    ///
-    /// # Errors
-    ///
-    /// Says what is contradictory in the maps.
-    pub(crate) fn adopt(
-        room: Room,
-        services: BTreeMap<ServiceKey, FoundService>,
-        servers: BTreeMap<u32, FoundServer>,
-        service_of: &BTreeMap<u32, ServiceKey>,
-        now: u32,
-    ) -> Result<(Self, Vec<Step>), String> {
-        let mut live = LiveTable::new(room);
-        let mut steps = Vec::new();
-        let by_id: BTreeMap<u32, ServiceKey> = services
-            .iter()
-            .map(|(key, service)| (service.id, *key))
-            .collect();
-        if by_id.len() != services.len() {
-            return Err("two services share one id".to_owned());
-        }
-        let mut members: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
-        for (index, server) in &servers {
-            let service = by_id.get(&server.service).copied();
-            live.next_sequence = live.next_sequence.max(server.sequence + 1);
-            if let (true, Some(service)) = (server.in_service, service) {
-                members
-                    .entry(server.service)
-                    .or_default()
-                    .push((server.sequence, *index));
-                live.servers.insert(
-                    *index,
-                    LiveServer {
-                        service,
-                        key: server.key,
-                        forwarding: server.forwarding,
-                        weight: server.weight,
-                    },
-                );
-                continue;
-            }
-            if server.in_service {
-                steps.push(Step::Discard(*index));
-                steps.push(Step::Orphan(*index));
-            }
-            let discarded = Discarded {
-                service: service.or_else(|| service_of.get(index).copied()),
-                key: server.key,
-                since: now,
-                unreferenced_since: None,
-            };
-            live.trash.insert(*index, discarded);
-        }
-        live.free_servers
-            .retain(|index| !servers.contains_key(index));
-        for (key, found) in services {
-            let mut order = members.remove(&found.id).unwrap_or_default();
-            order.sort_unstable();
-            live.adopt_service(
-                key,
-                found,
-                order.into_iter().map(|(_, index)| index).collect(),
-            )?;
-        }
-        Ok((live, steps))
-    }
-
-    fn adopt_service(
-        &mut self,
-        key: ServiceKey,
-        found: FoundService,
-        servers: Vec<u32>,
-    ) -> Result<(), String> {
-        let Some(at) = self.free_services.iter().position(|id| *id == found.id) else {
-            return Err(format!(
-                "service {key} has id {}, which is out of range",
-                found.id
-            ));
-        };
-        self.free_services.remove(at);
-        if !self.free_slots.take_exactly(found.run) {
-            return Err(format!(
-                "the slots of service {key} are out of range or another's too"
-            ));
-        }
-        let cursor = Run {
-            base: found.cursor,
-            length: 1,
-        };
-        if found.cursor != 0 && !self.free_cursors.take_exactly(cursor) {
-            return Err(format!(
-                "the cursor of service {key} is out of range or another's too"
-            ));
-        }
-        let members = servers
-            .iter()
-            .rev()
-            .map(|index| Member {
-                server: *index,
-                weight: self.servers[index].weight,
-            })
-            .collect();
-        let schedule = Schedule::restore(found.scheduler, members, found.state);
-        if !schedule
-            .layout()
-            .is_ok_and(|layout| layout.slots == found.slots)
-        {
-            self.unsettled.insert(key);
-        }
-        let model = caribe_model::Service {
-            scheduler: found.scheduler,
-            servers: servers
-                .iter()
-                .map(|index| self.servers[index].model())
-                .collect(),
-        };
-        self.table
-            .insert(key, model)
-            .map_err(|error| error.to_string())?;
-        let service = LiveService {
-            id: found.id,
-            servers,
-            schedule,
-            run: found.run,
-            cursor: found.cursor,
-        };
-        self.services.insert(key, service);
-        Ok(())
     }
 
     /// Addresses of all services.

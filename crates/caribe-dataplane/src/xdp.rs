@@ -1,7 +1,7 @@
 //! The XDP back end: the shell around the pure `table`, `schedule` and `slots`.
 //!
 //! [`XdpDataplane::open`] loads the program and its maps, or adopts those that a director left
-//! running; [`Dataplane`](crate::Dataplane) is implemented in `apply`, `sweep` and `snapshot`.
+//! running; [`Dataplane`] is implemented in `apply`, `sweep` and `snapshot`.
 //! Everything is pinned under [`Options::pin_directory`], so that dropping an [`XdpDataplane`]
 //! leaves packets flowing; only [`XdpDataplane::remove`] ends it.
 //!

@@ -1,4 +1,4 @@
-//! Changing the table: the plan is made by [`LiveTable::plan`], its steps are taken here.
+//! Changing the table: the plan is made by [`LiveTable::plan`](crate::table::LiveTable::plan), its steps are taken here.
 
 use std::time::Duration;
 
