@@ -192,9 +192,10 @@ pub(crate) fn cases(cases: &mut Cases) {
                 move |bench| {
                     let stage = Stage::new(bench, flow, is_nat);
                     stage.send(bench, Client, SYN);
+                    let entry = bench.only_entry();
                     for (flags, row) in table {
                         for (before, after) in row.split(' ').enumerate() {
-                            stage.cell(bench, from, flags, before as u8, code(after));
+                            stage.cell(bench, &entry, (from, flags), (before as u8, code(after)));
                         }
                     }
                 },
@@ -204,6 +205,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                 move |bench| {
                     let stage = Stage::new(bench, flow, is_nat);
                     stage.send(bench, Client, SYN);
+                    let entry = bench.only_entry();
                     for flags in 0..=255 {
                         let first = [RST, SYN, FIN, ACK]
                             .into_iter()
@@ -213,7 +215,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                                 Some(first) => cell_of(&table, first, before),
                                 None => code("CL"),
                             };
-                            stage.cell(bench, from, flags, before, after);
+                            stage.cell(bench, &entry, (from, flags), (before, after));
                         }
                     }
                 },
@@ -404,19 +406,24 @@ impl Stage {
     }
 
     /// Puts the connection into a state, sends a packet, and looks at what it is in then.
-    fn cell(&self, bench: &mut Bench<'_>, from: Sender, flags: u8, before: u8, after: u8) {
-        let entry = entry_of(bench, self.flow);
+    fn cell(
+        &self,
+        bench: &mut Bench<'_>,
+        entry: &Entry,
+        (from, flags): (Sender, u8),
+        (before, after): (u8, u8),
+    ) {
         let inactive = |state: u8| if active(state) { 0 } else { 0x0100 };
         let other_flags = entry.flags & !0x0100;
         // Timeouts of 1000 s and more would not fit the state: a moved deadline shows.
         let deadline = now().wrapping_add(ticks(1000));
         bench
             .plane
-            .set_meta(&entry, before, other_flags | inactive(before), deadline);
+            .set_meta(entry, before, other_flags | inactive(before), deadline);
         bench.plane.set_load(self.index, 1000, 1000);
         let start = now();
         self.send(bench, from, flags);
-        let entry = entry_of(bench, self.flow);
+        let entry = bench.plane.look_again(entry);
         let cell = format!(
             "{from:?} sends {flags:#04x} in {}",
             STATES[usize::from(before)].0

@@ -466,6 +466,24 @@ impl Plane {
         entries
     }
 
+    /// What a slot holds now whose entry was seen before.
+    pub(crate) fn look_again(&self, seen: &Entry) -> Entry {
+        let found = if seen.client.0.is_ipv4() {
+            let bytes = self
+                .connections4
+                .get(&seen.slot, 0)
+                .expect("a slot of the map");
+            entry(seen.slot, &bytes, &LAYOUT4)
+        } else {
+            let bytes = self
+                .connections6
+                .get(&seen.slot, 0)
+                .expect("a slot of the map");
+            entry(seen.slot, &bytes, &LAYOUT6)
+        };
+        found.expect("only a sweeper frees a slot, and there is none here")
+    }
+
     /// Sets the deadline of a connection.
     pub(crate) fn set_deadline(&mut self, entry: &Entry, deadline: u32) {
         self.set_meta(entry, entry.state, entry.flags, deadline);
