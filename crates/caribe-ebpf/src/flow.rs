@@ -1,17 +1,17 @@
 //! The way of a TCP or UDP packet: connection, reply, or new.
 
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{Connection, FORWARDING_MASK, NO_OUTPUT};
 use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE};
-use caribe_packet::settings::{Settings, ticks_of_nanoseconds};
+use caribe_packet::settings::Settings;
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::Viewpoint;
 use caribe_packet::verdict::Verdict;
 
+use crate::clock;
 use crate::family::Family;
 use crate::find::{self, Answer, Slot};
 use crate::forward::{self, Forward, Rewrite};
@@ -39,8 +39,9 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
     let Some(settings) = SETTINGS.get(0) else {
         return drop(Verdict::DroppedInconsistent);
     };
-    // SAFETY: a helper that any program may call.
-    let now = ticks_of_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() });
+    let Some(now) = clock::now() else {
+        return drop(Verdict::DroppedInconsistent);
+    };
     let moment = Moment { settings, now };
 
     if may_be_reply::<F, WORDS>(packet.source) {

@@ -18,6 +18,7 @@
 
 mod answer;
 mod atomic;
+mod clock;
 mod create;
 mod decapsulate;
 mod family;

@@ -91,8 +91,8 @@ pub const COUNTERS: usize = 32;
 
 const _: () = assert!(Verdict::ALL.len() <= COUNTERS);
 
-/// The counters of one processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The counters of one processor, and what else it keeps for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counters {
     /// Packets by verdict.
@@ -101,4 +101,10 @@ pub struct Counters {
     pub icmp_window: u32,
     /// ICMP errors sent in that window.
     pub icmp_sent: u32,
+    /// The kernel's tick at which the clock was last read.
+    pub clock_jiffies: u64,
+    /// What it said, in [`ticks`](crate::settings).
+    pub clock_ticks: u32,
+    /// Zero.
+    pub padding: u32,
 }

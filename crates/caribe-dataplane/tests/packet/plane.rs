@@ -232,11 +232,7 @@ impl Plane {
             let zeroes = PerCpuValues::try_from(vec![0; processors]).expect("one per processor");
             self.decapsulate_counts.set(count, zeroes, 0).expect(zeroed);
         }
-        self.set_counters(&Counters {
-            verdicts: [0; COUNTERS],
-            icmp_window: 0,
-            icmp_sent: 0,
-        });
+        self.set_counters(&Counters::default());
         self.settings = default_settings(self.sizes);
         self.write_settings();
     }
@@ -415,8 +411,7 @@ impl Plane {
     pub(crate) fn forget_icmp_window(&mut self) {
         let mut counters = Counters {
             verdicts: self.verdicts(),
-            icmp_window: 0,
-            icmp_sent: 0,
+            ..Counters::default()
         };
         // Verdicts are counted by processor, and the sum of all must stay.
         let processors = aya::util::nr_cpus().expect("the number of processors");
