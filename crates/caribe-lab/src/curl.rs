@@ -145,7 +145,8 @@ impl Curl {
         let seconds = self.limit.as_secs_f64().to_string();
         // --noproxy: a test's environment must not send its requests elsewhere. --globoff is not
         // for bursts, and URLs of IPv6 pass curl's globbing unharmed.
-        let rate = self.rate.map(|bytes| format!("--limit-rate={bytes}"));
+        let rate = self.rate.map(|bytes| bytes.to_string());
+        let rate = rate.iter().flat_map(|rate| ["--limit-rate", rate]);
         self.host
             .command("curl")
             .args(rate)

@@ -44,7 +44,11 @@ impl Lab {
         if !Uid::effective().is_root() {
             return Err(LabError::NotRoot);
         }
-        Lab::remove_leftovers()?;
+        // A leftover that resists is a nuisance, and no reason to refuse every lab after it.
+        if let Err(error) = Lab::remove_leftovers() {
+            tracing::error!(%error, "cannot remove what a killed lab left behind");
+            eprintln!("cannot remove what a killed lab left behind: {error}");
+        }
         let pid = std::process::id();
         let id = format!("{name}-{pid}");
         let directory = Path::new(leftovers::DIRECTORY).join(&id);

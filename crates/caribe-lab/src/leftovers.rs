@@ -41,7 +41,7 @@ pub(crate) fn process_mark(pid: u32) -> Option<String> {
 ///
 /// # Errors
 ///
-/// Reports the first thing that could not be removed.
+/// Reports the first lab that could not be removed; the others are gone.
 pub(crate) fn remove_dead_labs() -> Result<Vec<String>, LabError> {
     let entries = match fs::read_dir(DIRECTORY) {
         Ok(entries) => entries,
@@ -49,6 +49,7 @@ pub(crate) fn remove_dead_labs() -> Result<Vec<String>, LabError> {
         Err(error) => return Err(LabError::io(format!("list {DIRECTORY}"))(error)),
     };
     let mut removed = Vec::new();
+    let mut outcome = Ok(());
     for entry in entries {
         let entry = entry.map_err(LabError::io(format!("list {DIRECTORY}")))?;
         let Ok(id) = entry.file_name().into_string() else {
@@ -56,11 +57,13 @@ pub(crate) fn remove_dead_labs() -> Result<Vec<String>, LabError> {
         };
         if owner_is_dead(&entry.path()) {
             tracing::info!(lab = %id, "removing what a killed lab left behind");
-            remove(&id)?;
-            removed.push(id);
+            match remove(&id) {
+                Ok(()) => removed.push(id),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
     }
-    Ok(removed)
+    outcome.map(|()| removed)
 }
 
 /// True when the directory's owner is known and gone. A directory vanishing meanwhile is being
