@@ -12,7 +12,7 @@ use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
-use caribe_packet::verdict::COUNTERS;
+use caribe_packet::verdict::Counters;
 
 use super::connection_table::{ConnectionTable, V4, V6};
 use super::encoding::{self, Key};
@@ -100,8 +100,8 @@ impl Sizes {
 /// Traffic as words.
 type TrafficWords = [u64; 5];
 
-/// Counters as words: the last one is the limit of ICMP errors, two halves.
-type CounterWords = [u64; COUNTERS + 1];
+/// Counters as words: verdicts first, then what the processor keeps for itself.
+type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
 
 /// All maps of a data plane.
 pub(super) struct Maps {
