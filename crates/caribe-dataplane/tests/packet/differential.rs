@@ -9,7 +9,7 @@ use crate::bench::{Bench, Cases, NewServer, Side};
 use crate::flow::{Flow, Net, client_mac};
 use crate::frame::{ACK, Body, FIN, Frame, PSH, RST, SYN};
 use crate::model::{Model, ModelServer, Schedule};
-use crate::plane::{Plane, Sizes, now};
+use crate::plane::{CLOCK_LAG, Plane, Sizes, now};
 
 /// Enough that no bucket is ever full.
 const SIZES: Sizes = Sizes {
@@ -147,9 +147,10 @@ fn disturb(bench: &mut Bench<'_>, model: &mut Model, random: &mut Random) {
                 .get_mut(&tuple)
                 .expect("the model has it too");
             connection.expired = true;
-            bench
-                .plane
-                .set_deadline(&entry, now().wrapping_sub(1 + random.below(1 << 20)));
+            bench.plane.set_deadline(
+                &entry,
+                now().wrapping_sub(1 + CLOCK_LAG + random.below(1 << 20)),
+            );
         }
     }
     let mut indexes: Vec<_> = model.servers.keys().copied().collect();

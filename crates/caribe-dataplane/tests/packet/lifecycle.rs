@@ -8,7 +8,7 @@ use caribe_packet::verdict::Verdict;
 use crate::bench::{Bench, Cases, NewServer, Side};
 use crate::flow::{CPORT, Flow, Net, VPORT};
 use crate::frame::{ACK, FIN, PSH, RST, SYN};
-use crate::plane::{Entry, now};
+use crate::plane::{CLOCK_LAG, Entry, now};
 
 /// Names as `ipvsadm -Lnc` prints them, by number, and idle timeouts in seconds.
 const STATES: [(&str, u32); 12] = [
@@ -459,7 +459,9 @@ fn entry_of(bench: &Bench<'_>, flow: Flow) -> Entry {
 
 /// Asserts that the deadline is `seconds` after a packet that was sent since `start`.
 fn assert_deadline(entry: &Entry, start: u32, seconds: u32, slack: u32) {
-    let earliest = start.wrapping_add(ticks(seconds)).wrapping_sub(slack);
+    let earliest = start
+        .wrapping_add(ticks(seconds))
+        .wrapping_sub(slack + CLOCK_LAG);
     let latest = now().wrapping_add(ticks(seconds));
     assert!(
         entry.deadline.wrapping_sub(earliest) as i32 >= 0

@@ -15,6 +15,7 @@
 mod answers;
 mod bench;
 mod checksums;
+mod collisions;
 mod counters;
 mod coverage;
 mod decapsulate;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
     counters::cases(&mut cases);
     schedulers::cases(&mut cases);
     replies::cases(&mut cases);
+    collisions::cases(&mut cases);
     limits::cases(&mut cases);
     decapsulate::cases(&mut cases);
     differential::cases(&mut cases);

@@ -10,17 +10,18 @@ use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use caribe_packet::connection::{Connection4, Connection6, Life, Meta};
 use caribe_packet::filter::{Bit, bit4, bit6};
+use caribe_packet::key::{Endpoints, Key4, Key6};
 use caribe_packet::server::{Load, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
-use caribe_packet::table::WAYS;
+use caribe_packet::table::{Place, WAYS, reply_entry, set_tag};
 use caribe_packet::tcp_state::State;
 use caribe_packet::verdict::{COUNTERS, Counters};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-use crate::frame::mapped;
+use crate::frame::{Body, Packet, mapped};
 use crate::pod::Plain;
 
 /// How big the maps are.
@@ -524,6 +525,75 @@ impl Plane {
             .expect("a word of the filter");
     }
 
+    /// Makes the reply index lead a packet to a slot, as a collision of hashes would.
+    pub(crate) fn collide_reply(&mut self, packet: &Packet, slot: u32) {
+        let (source_port, destination_port) = packet.ports();
+        let client = (packet.destination, destination_port);
+        let hash = self.hash(packet, client, (packet.source, source_port), |settings| {
+            settings.reply_seed
+        });
+        let place = Place::new(hash, self.settings.buckets4);
+        let replies = &mut self.replies[usize::from(packet.source.is_ipv6())];
+        let mut words = replies.get(&place.primary, 0).expect("a bucket of the map");
+        let free = words.iter_mut().find(|word| **word == 0);
+        *free.expect("a way that is free") = reply_entry(place.wide_tag, slot);
+        replies
+            .set(place.primary, words, 0)
+            .expect("a bucket of the map");
+    }
+
+    /// Gives a slot the tag of another packet's flow, as a collision of hashes would. It must be
+    /// in a bucket of that flow.
+    pub(crate) fn collide_request(&mut self, packet: &Packet, slot: u32) {
+        let (source_port, destination_port) = packet.ports();
+        let client = (packet.source, source_port);
+        let hash = self.hash(
+            packet,
+            client,
+            (packet.destination, destination_port),
+            |settings| settings.seed,
+        );
+        let place = Place::new(hash, self.settings.buckets4);
+        assert_eq!(
+            place.primary,
+            slot / WAYS,
+            "the slot is in the flow's bucket"
+        );
+        let tags = &mut self.tags[usize::from(packet.source.is_ipv6())];
+        let word = tags.get(&place.primary, 0).expect("a bucket of the map");
+        tags.set(place.primary, set_tag(word, slot % WAYS, place.tag), 0)
+            .expect("a bucket of the map");
+    }
+
+    /// The hash of a flow, by which the packet path finds it.
+    fn hash(
+        &self,
+        packet: &Packet,
+        (client, client_port): (IpAddr, u16),
+        (peer, peer_port): (IpAddr, u16),
+        seed: impl Fn(&Settings) -> [u64; 2],
+    ) -> u64 {
+        let endpoints = Endpoints {
+            client_port: client_port.to_be_bytes(),
+            peer_port: peer_port.to_be_bytes(),
+            protocol: if matches!(packet.body, Body::Tcp(_)) {
+                6
+            } else {
+                17
+            },
+        };
+        let seed = seed(&self.settings);
+        match (client, peer) {
+            (IpAddr::V4(client), IpAddr::V4(peer)) => {
+                Key4::new(client.octets(), peer.octets(), endpoints).hash(seed)
+            }
+            (IpAddr::V6(client), IpAddr::V6(peer)) => {
+                Key6::new(client.octets(), peer.octets(), endpoints).hash(seed)
+            }
+            mixed => panic!("addresses of two families: {mixed:?}"),
+        }
+    }
+
     /// Fills the reply index with words that no flow has.
     pub(crate) fn occupy_reply_index(&mut self) {
         for bucket in 0..self.sizes.buckets {
@@ -535,6 +605,10 @@ impl Plane {
         }
     }
 }
+
+/// How many units of [`now`] the packet path's clock may be behind: it is read once a timer
+/// interrupt, of which there are 100 a second at least.
+pub(crate) const CLOCK_LAG: u32 = 10;
 
 /// Now, by the packet path's clock: coarse monotonic time in units of 2^20 nanoseconds.
 pub(crate) fn now() -> u32 {
