@@ -8,7 +8,8 @@ use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::Place;
-use caribe_packet::tcp_state::Viewpoint;
+use caribe_packet::tcp_state::{Viewpoint, is_over};
+use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::clock;
@@ -70,11 +71,23 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         },
     );
     let place = Place::new(key.hash(settings.seed), F::buckets(settings));
-    let found = find::request::<F, WORDS>(&key, &place, now);
+    let mut found = find::request::<F, WORDS>(&key, &place, now);
     if found.answer == Answer::Alive {
-        return request::<F, WORDS>(context, packet, found.at.slot, &moment);
+        // SAFETY: a slot of a map.
+        let state = unsafe { Slot::meta(found.at.slot) }.state();
+        if !reopens(packet.protocol, packet.flags, state) {
+            return request::<F, WORDS>(context, packet, found.at.slot, &moment);
+        }
+        found.answer = Answer::Expired;
     }
     schedule::schedule::<F, WORDS>(context, packet, &key, &place, &found, &moment)
+}
+
+/// True for the first packet of a new connection from a port that the client used before: the old
+/// connection is over, and the new one is scheduled afresh (IPVS: `conn_reuse_mode` 1).
+#[inline(always)]
+fn reopens(protocol: u8, flags: u8, state: u8) -> bool {
+    protocol == TCP && flags & (RST | SYN) == SYN && is_over(state)
 }
 
 /// False when no NAT connection was ever sent to an address.
@@ -180,8 +193,10 @@ fn remember_client<F: Family<WORDS>, const WORDS: usize>(
     // come by two ways at once; then either is right.
     unsafe {
         let slot = &mut *slot;
-        let (new, old) = (word(ethernet.source), word(slot.client_mac));
-        if new != old || slot.client_interface != interface {
+        if word(ethernet.source) != word(slot.client_mac)
+            || word(ethernet.destination) != word(slot.own_mac)
+            || slot.client_interface != interface
+        {
             slot.client_mac = ethernet.source;
             slot.own_mac = ethernet.destination;
             slot.client_interface = interface;

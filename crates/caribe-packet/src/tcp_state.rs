@@ -112,6 +112,12 @@ pub const fn is_active(state: u8) -> bool {
     ACTIVE >> (state & 31) & 1 == 1
 }
 
+/// True when a connection in the state is over for both ends, so that a SYN starts another.
+#[inline(always)]
+pub const fn is_over(state: u8) -> bool {
+    state == State::TimeWait as u8 || state == State::Close as u8
+}
+
 /// From where a packet of a connection was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewpoint {

@@ -5,7 +5,7 @@ use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{Flow, natted, replied, routed};
-use crate::frame::{ACK, Frame};
+use crate::frame::{ACK, Frame, RST};
 use crate::plane::{CLOCK_LAG, now};
 
 pub(crate) fn cases(cases: &mut Cases) {
@@ -26,6 +26,30 @@ pub(crate) fn cases(cases: &mut Cases) {
                 // Left for the sweeper, with its load.
                 bench.expect_load(servers[0], 1, 0);
                 assert_eq!(bench.plane.entries().len(), 1);
+            },
+        );
+    }
+    // Case 117 of IPVS's conformance list, conn_reuse_mode 1: closed by a reset, then reopened.
+    for flow in Flow::TCP {
+        cases.add(
+            format!(
+                "expiry::a port used again is scheduled anew {}",
+                flow.name()
+            ),
+            move |bench| {
+                let servers = direct(bench, flow);
+                forwards(bench, &flow.request(1), servers[0]);
+                // A second SYN of a connection that is opening changes nothing.
+                forwards(bench, &flow.request(1), servers[0]);
+                forwards(bench, &flow.later(1).flags(ACK), servers[0]);
+                forwards(bench, &flow.later(1).flags(RST), servers[0]);
+                bench.expect_load(servers[0], 0, 1);
+                let slot = bench.only_entry().slot;
+                forwards(bench, &flow.request(1), servers[1]);
+                let entry = bench.only_entry();
+                assert_eq!((entry.slot, entry.server), (slot, servers[1]));
+                bench.expect_load(servers[0], 0, 0);
+                bench.expect_load(servers[1], 1, 0);
             },
         );
     }

@@ -55,6 +55,13 @@ pub(crate) struct Connection {
     client_side: Side,
 }
 
+impl Connection {
+    /// Both ends are through with it: a SYN starts another.
+    fn is_over(&self) -> bool {
+        [Some(code("TW")), Some(code("CL"))].contains(&self.state)
+    }
+}
+
 /// Tables of the model.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
@@ -122,6 +129,7 @@ impl Model {
         let tuple = (source, destination, protocol);
         if let Some(connection) = self.connections.get(&tuple)
             && !connection.expired
+            && !(flags & (RST | SYN) == SYN && connection.is_over())
         {
             return self.request(frame, &tuple, flags, side);
         }
