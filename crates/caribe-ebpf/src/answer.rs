@@ -12,9 +12,9 @@ use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::verdict::Verdict;
 
-use crate::flow::Moment;
+use crate::clock::Moment;
 use crate::frame;
-use crate::parse::Packet;
+use crate::packet::Packet;
 use crate::verdict::{Outcome, drop, may_send_icmp};
 
 /// The verdict of a packet whose sender is told, and of one whose sender is not.

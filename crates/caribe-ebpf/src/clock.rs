@@ -1,9 +1,17 @@
 //! The time of a packet.
 
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
-use caribe_packet::settings::ticks_of_nanoseconds;
+use caribe_packet::settings::{Settings, ticks_of_nanoseconds};
 
 use crate::maps::COUNTERS;
+
+/// A moment of the packet path: the settings, and the coarse time in ticks.
+pub struct Moment {
+    /// What the director told us.
+    pub settings: &'static Settings,
+    /// Now.
+    pub now: u32,
+}
 
 /// The coarse monotonic clock in ticks.
 ///

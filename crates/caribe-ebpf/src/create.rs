@@ -10,13 +10,12 @@ use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_e
 use caribe_packet::tcp_state::{State, Viewpoint};
 
 use crate::atomic;
+use crate::clock::Moment;
 use crate::family::{Family, ReplyBucket};
 use crate::find::{Answer, At, Found, Slot};
-use crate::flow::Moment;
-use crate::forward::Rewrite;
 use crate::frame;
 use crate::maps::NAT_SERVERS;
-use crate::parse::Packet;
+use crate::packet::{Packet, Rewrite};
 use crate::transition::{Event, add_load, after, timeout};
 
 /// What a new connection is.

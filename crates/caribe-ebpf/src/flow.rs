@@ -6,30 +6,22 @@ use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE};
-use caribe_packet::settings::Settings;
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::{Viewpoint, is_over};
 use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::family::Family;
 use crate::find::{self, Answer, Slot};
-use crate::forward::{self, Forward, Rewrite};
+use crate::forward::{self, Forward};
 use crate::frame;
-use crate::maps::{NAT_SERVERS, SERVERS, SETTINGS, TRAFFIC};
-use crate::parse::Packet;
+use crate::maps::{NAT_SERVERS, SERVERS, SETTINGS};
+use crate::packet::{Packet, Rewrite};
 use crate::schedule;
+use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
 use crate::verdict::{Outcome, drop};
-
-/// A moment of the packet path: the settings, and the coarse time in ticks.
-pub struct Moment {
-    /// What the director told us.
-    pub settings: &'static Settings,
-    /// Now.
-    pub now: u32,
-}
 
 /// Finds out what a packet is part of, and forwards it.
 #[inline(always)]
@@ -150,13 +142,7 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
 ) -> Outcome {
     // SAFETY: a slot of a map. Its fields change only while it is not alive.
     let number = unsafe { (*slot).server };
-    if let Some(traffic) = TRAFFIC.get_ptr_mut(number) {
-        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
-        unsafe {
-            (*traffic).packets_out += 1;
-            (*traffic).bytes_out += packet.length as u64;
-        }
-    }
+    count_out(number, packet.length);
     let event = Event {
         protocol: packet.protocol,
         flags: packet.flags,
@@ -164,19 +150,6 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
     };
     transition(slot, number, &event, moment);
     forward::to_client::<F, WORDS>(context, packet, slot, moment)
-}
-
-/// Counts a packet from a client, and the connection that it opened, if it did.
-#[inline(always)]
-pub fn count_in(server: u32, length: u16, connections: u64) {
-    if let Some(traffic) = TRAFFIC.get_ptr_mut(server) {
-        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
-        unsafe {
-            (*traffic).connections += connections;
-            (*traffic).packets_in += 1;
-            (*traffic).bytes_in += length as u64;
-        }
-    }
 }
 
 /// Notes from where the client's packets come, should that have changed: a router was replaced.

@@ -14,19 +14,11 @@ use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
 use caribe_packet::tunnel::{Inner, outer4, outer6};
 use caribe_packet::verdict::Verdict;
 
+use crate::clock::Moment;
 use crate::family::{Family, V4, V6};
-use crate::flow::Moment;
 use crate::frame;
-use crate::parse::Packet;
+use crate::packet::{Packet, Rewrite};
 use crate::verdict::{Outcome, drop};
-
-/// What NAT puts in place of the VIP and its port.
-pub struct Rewrite<A> {
-    /// The server's address.
-    pub address: A,
-    /// The server's port, network order.
-    pub port: [u8; 2],
-}
 
 /// The IP header's part in forwarding.
 pub trait Forward<const WORDS: usize>: Family<WORDS> {

@@ -7,7 +7,7 @@
 //! `parse -> connection? -> service? -> scheduler -> new connection -> forward -> verdict`
 //!
 //! One file per stage. A reader who follows a packet goes `parse`, `flow`, `find`, `schedule`,
-//! `forward`, `verdict`. Differences between IPv4 and IPv6 are in `family`.
+//! `choose`, `create`, `forward`, `verdict`. Differences between IPv4 and IPv6 are in `family`.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
@@ -18,6 +18,7 @@
 
 mod answer;
 mod atomic;
+mod choose;
 mod clock;
 mod create;
 mod decapsulate;
@@ -27,8 +28,10 @@ mod flow;
 mod forward;
 mod frame;
 mod maps;
+mod packet;
 mod parse;
 mod schedule;
+mod traffic;
 mod transition;
 mod verdict;
 

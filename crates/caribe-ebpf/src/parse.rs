@@ -13,25 +13,8 @@ use crate::family::{V4, V6};
 use crate::flow;
 use crate::frame;
 use crate::maps::VIPS;
+use crate::packet::Packet;
 use crate::verdict::{Outcome, drop, pass};
-
-/// A packet of TCP or UDP, addresses of type `A`.
-pub struct Packet<A> {
-    /// Source address.
-    pub source: A,
-    /// Destination address.
-    pub destination: A,
-    /// Both ports.
-    pub ports: Ports,
-    /// IP protocol: TCP or UDP.
-    pub protocol: u8,
-    /// TCP flags; 0 for UDP.
-    pub flags: u8,
-    /// Length of the IP packet in bytes.
-    pub length: u16,
-    /// Offset of the transport header in the frame.
-    pub transport: usize,
-}
 
 /// Follows a frame to its verdict.
 #[inline(always)]

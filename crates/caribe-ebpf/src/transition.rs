@@ -8,8 +8,8 @@ use caribe_packet::tcp_state::{State, Viewpoint, is_active, next};
 use caribe_packet::transport::TCP;
 
 use crate::atomic;
+use crate::clock::Moment;
 use crate::find::Slot;
-use crate::flow::Moment;
 use crate::maps::LOADS;
 
 /// A packet, as the state machine sees it.

@@ -1,0 +1,29 @@
+//! What the stages tell each other of a packet.
+
+use caribe_packet::transport::Ports;
+
+/// A packet of TCP or UDP, addresses of type `A`.
+pub struct Packet<A> {
+    /// Source address.
+    pub source: A,
+    /// Destination address.
+    pub destination: A,
+    /// Both ports.
+    pub ports: Ports,
+    /// IP protocol: TCP or UDP.
+    pub protocol: u8,
+    /// TCP flags; 0 for UDP.
+    pub flags: u8,
+    /// Length of the IP packet in bytes.
+    pub length: u16,
+    /// Offset of the transport header in the frame.
+    pub transport: usize,
+}
+
+/// What NAT puts in place of the VIP and its port.
+pub struct Rewrite<A> {
+    /// The server's address.
+    pub address: A,
+    /// The server's port, network order.
+    pub port: [u8; 2],
+}
