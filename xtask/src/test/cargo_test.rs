@@ -62,6 +62,9 @@ impl<'a> Run<'a> {
 
     /// Makes the run and puts its outcome into the report.
     pub(super) fn run(self, shell: &Shell, limit: Duration, may_skip: bool, report: &mut Report) {
+        if self.interrupt.came() {
+            return;
+        }
         step(self.name);
         let watch = Stopwatch::start();
         let (counts, remark) = match self.count(shell, limit) {
@@ -140,6 +143,9 @@ fn wait_at_most(child: &mut Child, limit: Duration, interrupt: &Interrupt) -> Re
             let group = Pid::from_raw(child.id().cast_signed());
             killpg(group, Signal::SIGKILL).context("cannot end a run that hangs")?;
             child.wait().context("cannot reap cargo test")?;
+            if interrupt.came() {
+                bail!("interrupted");
+            }
             bail!(
                 "took longer than {} minutes and was ended",
                 limit.as_secs() / 60
