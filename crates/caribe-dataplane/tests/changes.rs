@@ -325,7 +325,7 @@ fn a_change_that_failed_half_way_is_made_good() {
 fn a_reload_under_load_never_mixes() {
     let private = Private::enter();
     let options = caribe_dataplane::xdp::Options {
-        connections: 200_000,
+        connections: 1_000_000,
         ..private.options()
     };
     let mut dataplane = caribe_dataplane::xdp::XdpDataplane::open(&options).expect("open");
@@ -344,12 +344,14 @@ fn a_reload_under_load_never_mixes() {
     let (sent, changes) = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
             let mut sent = Vec::new();
-            for flow in 0u32.. {
+            // Fewer than the table holds, and every one a flow of its own.
+            for flow in 0u32..900_000 {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
                 let [_, high, middle, low] = flow.to_be_bytes();
-                let client = format!("198.{}.{middle}.{low}:1000", 18 + high % 2);
+                let client =
+                    format!("198.{}.{middle}.{low}:{}", 18 + high % 2, 1000 + u16::from(high));
                 let packet = frame(Protocol::Tcp, &client, VIP, SYN);
                 let mut out = vec![0; 256];
                 let before = version.load(Ordering::SeqCst);
