@@ -1,7 +1,10 @@
 //! On which interfaces the program is.
 //!
-//! The driver's hook is tried first, the stack's own ("generic", slower) is the fall-back. A
-//! link dies with its interface; an interface of the same name that comes back gets a new one,
+//! The driver's hook is tried first, the stack's own ("generic", slower) is the fall-back. Where
+//! one interface needs it, all get it: a program in a driver can send only to interfaces whose
+//! drivers know XDP as well, and what it sends elsewhere is lost without a count.
+//!
+//! A link dies with its interface; an interface of the same name that comes back gets a new one,
 //! at the latest half a second later, with the next sweep.
 
 use std::fmt;
@@ -74,6 +77,9 @@ impl XdpDataplane {
     ///
     /// Names the first interface that does not exist, carries another XDP program, or refuses
     /// ours in both modes; those before it are attached.
+    ///
+    /// Once one is in generic mode, those in native mode are attached anew: for a moment their
+    /// packets pass to the kernel.
     pub fn attach(&mut self, interfaces: &[String]) -> Result<(), DataplaneError> {
         for name in interfaces {
             self.refresh(name)?;
@@ -87,7 +93,7 @@ impl XdpDataplane {
             }
             self.wanted.insert(name.clone());
         }
-        Ok(())
+        self.agree_on_a_mode()
     }
 
     /// Takes the program off these interfaces. Those without it are passed over.
@@ -157,6 +163,38 @@ impl XdpDataplane {
                 tracing::warn!(interface = %name, %error, "an interface came back and refuses the program");
             }
         }
+        if let Err(error) = self.agree_on_a_mode() {
+            tracing::warn!(%error, "an interface is left without the program, to be tried again");
+        }
+    }
+
+    /// Moves the program out of the drivers if it is in the stack on any interface. One that
+    /// refuses is without it then, and still wanted.
+    fn agree_on_a_mode(&mut self) -> Result<(), DataplaneError> {
+        let in_mode = |mode: Mode| {
+            let attached = self.attached.iter();
+            attached.filter(move |(_, attachment)| attachment.mode == mode)
+        };
+        if in_mode(Mode::Generic).next().is_none() {
+            return Ok(());
+        }
+        let natives: Vec<(String, Attachment)> = in_mode(Mode::Native)
+            .map(|(name, attachment)| (name.clone(), *attachment))
+            .collect();
+        for (name, native) in natives {
+            self.pins.remove_link(&native)?;
+            self.attached.remove(&name);
+            let generic = self
+                .attach_in(native.index, Mode::Generic)
+                .map_err(kernel(format!("attach to interface {name}")))?;
+            tracing::warn!(
+                interface = %name,
+                "the XDP program runs in the network stack here too, slower: from the driver it \
+                 could not send to the interfaces where it has to"
+            );
+            self.attached.insert(name, generic);
+        }
+        Ok(())
     }
 
     /// Forgets the attachment of a name that belongs to another interface now, or to none.
@@ -179,7 +217,10 @@ impl XdpDataplane {
                 tracing::warn!(
                     interface = %name,
                     reason = %error,
-                    "the driver does not take the XDP program: it runs in the network stack, slower"
+                    "the driver does not take the XDP program: it runs in the network stack, \
+                     slower; on an interface that stands on another (a VLAN, a macvlan), turn \
+                     GRO off below (`ethtool -K LOWER gro off`), since packets that were merged \
+                     there are too big to forward"
                 );
                 self.attach_in(index, Mode::Generic)
                     .map_err(kernel(format!("attach to interface {name}")))?
