@@ -350,8 +350,11 @@ fn a_reload_under_load_never_mixes() {
                     break;
                 }
                 let [_, high, middle, low] = flow.to_be_bytes();
-                let client =
-                    format!("198.{}.{middle}.{low}:{}", 18 + high % 2, 1000 + u16::from(high));
+                let client = format!(
+                    "198.{}.{middle}.{low}:{}",
+                    18 + high % 2,
+                    1000 + u16::from(high)
+                );
                 let packet = frame(Protocol::Tcp, &client, VIP, SYN);
                 let mut out = vec![0; 256];
                 let before = version.load(Ordering::SeqCst);
