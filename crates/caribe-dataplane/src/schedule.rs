@@ -1,7 +1,7 @@
 //! Schedulers, laid out as runs of slots: pure code.
 //!
-//! The packet path knows two ways to choose: to *rotate* through a run, and to take the *least*
-//! loaded of a run. What the run holds, in which order, is worked out here from IPVS's rules, so
+//! The packet path knows a few ways to choose: to *rotate* through a run, to take the *best* slot of
+//! a run by load and weight, or the better of two that are *drawn*. What the run holds, in which order, is worked out here from IPVS's rules, so
 //! that the sequence of picks is the one that IPVS would make, down to the state that edits leave
 //! behind: a [`Schedule`] is that state, advanced by the picks that the packet path has counted
 //! and changed by additions, edits and removals.
@@ -15,7 +15,8 @@ mod reference;
 mod tests;
 
 use caribe_model::Scheduler;
-use caribe_packet::service::{Choice, MOST_LEAST_SLOTS, Slot};
+use caribe_packet::least::{LARGEST_DRAWN_SUM, MOST_SLOTS};
+use caribe_packet::service::{Choice, Slot};
 
 /// The longest run that a rotation is laid out as. Weights that would need more are scaled down
 /// to it: shares are then right to about one part in this number, and the sequence is that of
@@ -47,8 +48,8 @@ enum State {
     RoundRobin { last: Option<u32> },
     /// wrr: the server picked last, and the weight that the current walk of the list asks for.
     Weighted { last: Option<u32>, current: u32 },
-    /// lc and wlc look at the servers' loads and remember nothing.
-    Least,
+    /// The others remember nothing.
+    Stateless,
 }
 
 /// A schedule as the packet path reads it.
@@ -60,11 +61,12 @@ pub(crate) struct Layout {
     pub(crate) slots: Vec<Slot>,
     /// Where a rotation starts over.
     pub(crate) cycle_start: u32,
-    /// True when weights were scaled down to fit [`LONGEST_RUN`].
-    pub(crate) scaled: bool,
+    /// What weights were scaled down to: to fit [`LONGEST_RUN`], or for twos to add up to no more
+    /// than can be drawn from. `None` when they were not.
+    pub(crate) scaled: Option<u64>,
 }
 
-/// lc and wlc over more servers than the packet path looks at.
+/// More servers than the packet path compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyServers {
     /// Servers with a weight above 0.
@@ -91,7 +93,7 @@ impl Schedule {
                 last,
                 current: (word >> 32) as u32,
             },
-            Scheduler::Lc | Scheduler::Wlc => State::Least,
+            _ => State::Stateless,
         };
         Schedule {
             scheduler,
@@ -108,7 +110,7 @@ impl Schedule {
             State::Weighted { last, current } => {
                 u64::from(last.unwrap_or(0)) | u64::from(current) << 32
             }
-            State::Least => 0,
+            State::Stateless => 0,
         }
     }
 
@@ -125,7 +127,7 @@ impl Schedule {
                 let (weights, _) = weighted::fit(&self.members);
                 weighted::advance(&weights, last, current, picks);
             }
-            State::Least => {}
+            State::Stateless => {}
         }
     }
 
@@ -189,40 +191,35 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// lc and wlc look at no more than [`MOST_LEAST_SLOTS`] servers.
+    /// The packet path compares no more than [`MOST_SLOTS`] servers.
     pub(crate) fn layout(&self) -> Result<Layout, TooManyServers> {
-        let (choice, servers, scaled) = match self.state {
-            State::RoundRobin { last } => (
-                Choice::Rotate,
-                round_robin::cycle(&self.members, last),
-                false,
-            ),
+        let (servers, scaled) = match self.state {
+            State::RoundRobin { last } => (round_robin::cycle(&self.members, last), false),
             State::Weighted { last, current } => {
                 let (weights, scaled) = weighted::fit(&self.members);
-                (
-                    Choice::Rotate,
-                    weighted::cycle(&weights, last, current),
-                    scaled,
-                )
+                (weighted::cycle(&weights, last, current), scaled)
             }
-            State::Least => return self.least(),
+            State::Stateless => return self.scan(),
         };
         let slots = servers
             .into_iter()
             .map(|server| Slot { server, weight: 1 })
             .collect();
         Ok(Layout {
-            choice,
+            choice: choice(self.scheduler),
             slots,
             cycle_start: 0,
-            scaled,
+            scaled: scaled.then_some(u64::from(LONGEST_RUN)),
         })
     }
 
-    /// lc and wlc: servers with a weight, newest first, because of equals the first one wins.
-    fn least(&self) -> Result<Layout, TooManyServers> {
-        let slots: Vec<Slot> = self
-            .members
+    /// Servers with a weight, newest first, because of equals the first one wins.
+    fn scan(&self) -> Result<Layout, TooManyServers> {
+        let (members, scaled) = match self.scheduler {
+            Scheduler::Twos => weighted::scale(&self.members, LARGEST_DRAWN_SUM),
+            _ => (self.members.clone(), false),
+        };
+        let slots: Vec<Slot> = members
             .iter()
             .filter(|member| member.weight > 0)
             .map(|member| Slot {
@@ -234,17 +231,30 @@ impl Schedule {
                 },
             })
             .collect();
-        if slots.len() > MOST_LEAST_SLOTS as usize {
+        if slots.len() > MOST_SLOTS as usize {
             return Err(TooManyServers {
                 servers: slots.len(),
             });
         }
         Ok(Layout {
-            choice: Choice::Least,
+            choice: choice(self.scheduler),
             slots,
             cycle_start: 0,
-            scaled: false,
+            scaled: scaled.then_some(LARGEST_DRAWN_SUM),
         })
+    }
+}
+
+/// How the packet path chooses for a scheduler.
+pub(crate) fn choice(scheduler: Scheduler) -> Choice {
+    match scheduler {
+        Scheduler::Rr | Scheduler::Wrr => Choice::Rotate,
+        Scheduler::Lc | Scheduler::Wlc => Choice::Overhead,
+        Scheduler::Fo => Choice::Highest,
+        Scheduler::Ovf => Choice::Overflow,
+        Scheduler::Sed => Choice::ShortestDelay,
+        Scheduler::Nq => Choice::NeverQueue,
+        Scheduler::Twos => Choice::TwoDrawn,
     }
 }
 
@@ -259,7 +269,7 @@ impl State {
                     current: weighted::highest(&weights),
                 }
             }
-            Scheduler::Lc | Scheduler::Wlc => State::Least,
+            _ => State::Stateless,
         }
     }
 }

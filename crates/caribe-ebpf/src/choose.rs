@@ -4,7 +4,7 @@
 //! follows its loop once, not once for every way that leads to it.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
-use caribe_packet::least::{MOST_SLOTS, Rule, beats, draw};
+use caribe_packet::least::{Candidate, MOST_SLOTS, Rule, draw};
 use caribe_packet::server::Load;
 use caribe_packet::service::{Choice, Service, Slot, rotate};
 
@@ -59,7 +59,7 @@ fn rule(choice: u8) -> Rule {
 extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
     let rule = Rule(rule);
     let mut best = 0;
-    let mut best_cost = (0, 0);
+    let mut best_candidate = Candidate::NOBODY;
     for at in 0..MOST_SLOTS {
         if at >= length {
             break;
@@ -67,16 +67,10 @@ extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
         let Some((slot, load)) = loaded(base.wrapping_add(at)) else {
             break;
         };
-        if rule.leaves_out(load, slot.weight) {
-            continue;
-        }
-        if rule.settles_for(load) {
-            return slot.server;
-        }
-        let cost = (rule.cost(load), slot.weight);
-        if best == 0 || beats(cost, best_cost) {
+        let candidate = rule.candidate(load, slot.weight);
+        if candidate.beats(best_candidate) {
             best = slot.server;
-            best_cost = cost;
+            best_candidate = candidate;
         }
     }
     best
@@ -92,8 +86,8 @@ extern "C" fn two_drawn(base: u32, length: u32) -> u32 {
     else {
         return 0;
     };
-    let cost = |slot: &Slot, load: Load| (load.overhead(), slot.weight);
-    if beats(cost(second, second_load), cost(first, first_load)) {
+    let candidate = |slot: &Slot, load| Rule::OVERHEAD.candidate(load, slot.weight);
+    if candidate(second, second_load).beats(candidate(first, first_load)) {
         second.server
     } else {
         first.server

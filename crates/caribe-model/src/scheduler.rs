@@ -20,11 +20,31 @@ pub enum Scheduler {
     Lc,
     /// Weighted least connection: the smallest `(active * 256 + inactive) / weight`. The default.
     Wlc,
+    /// Failover: the largest weight.
+    Fo,
+    /// Overflow: the largest weight among servers with at most as many active connections.
+    Ovf,
+    /// Shortest expected delay: the smallest `(active + 1) / weight`.
+    Sed,
+    /// Never queue: the newest server without an active connection, else as `sed`.
+    Nq,
+    /// Power of two choices: the less loaded of two servers drawn by weight.
+    Twos,
 }
 
 impl Scheduler {
     /// Every scheduler, in the order of the manual.
-    pub const ALL: [Scheduler; 4] = [Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc];
+    pub const ALL: [Scheduler; 9] = [
+        Scheduler::Rr,
+        Scheduler::Wrr,
+        Scheduler::Lc,
+        Scheduler::Wlc,
+        Scheduler::Fo,
+        Scheduler::Ovf,
+        Scheduler::Sed,
+        Scheduler::Nq,
+        Scheduler::Twos,
+    ];
 
     /// The name in lvs.cf and in ipvsadm.
     pub const fn name(self) -> &'static str {
@@ -33,6 +53,11 @@ impl Scheduler {
             Scheduler::Wrr => "wrr",
             Scheduler::Lc => "lc",
             Scheduler::Wlc => "wlc",
+            Scheduler::Fo => "fo",
+            Scheduler::Ovf => "ovf",
+            Scheduler::Sed => "sed",
+            Scheduler::Nq => "nq",
+            Scheduler::Twos => "twos",
         }
     }
 }
@@ -53,7 +78,7 @@ impl FromStr for Scheduler {
             .ok_or(UnknownWord {
                 what: "scheduler",
                 word: word.to_owned(),
-                expected: "rr, wrr, lc, wlc",
+                expected: "rr, wrr, lc, wlc, fo, ovf, sed, nq, twos",
             })
     }
 }

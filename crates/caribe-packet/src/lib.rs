@@ -18,6 +18,7 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod key;
+pub mod least;
 pub mod server;
 pub mod service;
 pub mod settings;

@@ -1,5 +1,7 @@
 //! A virtual service as the packet path sees it.
 
+use crate::least::Rule;
+
 /// Key of an IPv4 service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
@@ -28,8 +30,44 @@ const _: () = assert!(size_of::<ServiceKey6>() == 20);
 pub enum Choice {
     /// The next slot of a cycle: rr, wrr.
     Rotate = 0,
-    /// The slot with the least load for its weight, the first of equals: lc, wlc.
-    Least = 1,
+    /// The slot with the least load for its weight, by [`Rule::OVERHEAD`]: lc, wlc.
+    Overhead = 1,
+    /// By [`Rule::HIGHEST`]: fo.
+    Highest = 2,
+    /// By [`Rule::OVERFLOW`]: ovf.
+    Overflow = 3,
+    /// By [`Rule::SHORTEST_DELAY`]: sed.
+    ShortestDelay = 4,
+    /// By [`Rule::NEVER_QUEUE`]: nq.
+    NeverQueue = 5,
+    /// The less loaded of two that are drawn by weight: twos.
+    TwoDrawn = 6,
+}
+
+impl Choice {
+    /// Every choice, at its number.
+    pub const ALL: [Choice; 7] = [
+        Choice::Rotate,
+        Choice::Overhead,
+        Choice::Highest,
+        Choice::Overflow,
+        Choice::ShortestDelay,
+        Choice::NeverQueue,
+        Choice::TwoDrawn,
+    ];
+
+    /// The rule of a choice that scans all slots for the best.
+    #[inline(always)]
+    pub const fn rule(self) -> Option<Rule> {
+        match self {
+            Choice::Overhead => Some(Rule::OVERHEAD),
+            Choice::Highest => Some(Rule::HIGHEST),
+            Choice::Overflow => Some(Rule::OVERFLOW),
+            Choice::ShortestDelay => Some(Rule::SHORTEST_DELAY),
+            Choice::NeverQueue => Some(Rule::NEVER_QUEUE),
+            Choice::Rotate | Choice::TwoDrawn => None,
+        }
+    }
 }
 
 /// A service: one value of a hash map, so that a change replaces all of it at once and a packet
@@ -58,7 +96,7 @@ pub struct Service {
 
 const _: () = assert!(size_of::<Service>() == 24);
 
-/// A slot: a real server, with the weight that *least* compares by.
+/// A slot: a real server, with the weight that choices compare by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Slot {
@@ -67,9 +105,6 @@ pub struct Slot {
     /// Weight, at least 1.
     pub weight: u32,
 }
-
-/// Most slots that *least* looks at: what every supported kernel's verifier can follow.
-pub const MOST_LEAST_SLOTS: u32 = 1024;
 
 /// The slot of a rotation at a count of picks.
 #[inline(always)]
@@ -82,14 +117,4 @@ pub const fn rotate(service: &Service, picks: u64) -> u32 {
         return 0;
     }
     (start + (picks - start) % (length - start)) as u32
-}
-
-/// True when a candidate is less loaded for its weight than the best so far. Strict, so that of
-/// equals the earlier one stays: the newest server.
-#[inline(always)]
-pub const fn is_less_loaded(
-    (best_overhead, best_weight): (u64, u32),
-    (overhead, weight): (u64, u32),
-) -> bool {
-    best_overhead.wrapping_mul(weight as u64) > overhead.wrapping_mul(best_weight as u64)
 }

@@ -1,5 +1,6 @@
-//! rr, wrr, lc and wlc as their rules are told, a pick at a time: what the runs are tested
-//! against. Servers are listed newest first.
+//! Schedulers as their rules are told, a pick at a time: what the runs are tested against. Servers are listed newest first.
+
+use caribe_model::Scheduler;
 
 use super::Member;
 
@@ -130,32 +131,49 @@ impl Weighted {
     }
 }
 
-/// The least loaded, the way wlc says it; lc is the same with every weight taken as 1. `loads`
-/// is active and inactive connections by server.
-pub(super) fn least(
+/// The schedulers that look at loads, each as its rule is told. `loads` is active and inactive
+/// connections by server.
+pub(super) fn by_load(
+    scheduler: Scheduler,
     list: &[Member],
     loads: &dyn Fn(u32) -> (u64, u64),
-    by_weight: bool,
 ) -> Option<u32> {
-    let overhead = |member: &Member| {
-        let (active, inactive) = loads(member.server);
-        active * 256 + inactive
+    let available = || list.iter().filter(|member| member.weight > 0);
+    let active = |member: &Member| loads(member.server).0;
+    let overhead = |member: &Member| loads(member.server).0 * 256 + loads(member.server).1;
+    // `max_by` and the like take the last of equals, IPVS the first.
+    let first_best = |is_better: &dyn Fn(&Member, &Member) -> bool| {
+        available().fold(None, |best: Option<&Member>, member| match best {
+            Some(best) if !is_better(member, best) => Some(best),
+            _ => Some(member),
+        })
     };
-    let weight = |member: &Member| {
-        if by_weight {
-            u64::from(member.weight)
-        } else {
-            1
-        }
+    let lightest = |cost: &dyn Fn(&Member) -> u64| {
+        first_best(&|one, other| {
+            u128::from(cost(one)) * u128::from(other.weight)
+                < u128::from(cost(other)) * u128::from(one.weight)
+        })
     };
-    let mut best: Option<&Member> = None;
-    for member in list.iter().filter(|member| member.weight > 0) {
-        match best {
-            Some(other) if overhead(other) * weight(member) <= overhead(member) * weight(other) => {
-            }
-            _ => best = Some(member),
+    let best = match scheduler {
+        Scheduler::Lc => first_best(&|one, other| overhead(one) < overhead(other)),
+        Scheduler::Wlc => lightest(&overhead),
+        Scheduler::Sed => lightest(&|member| active(member) + 1),
+        Scheduler::Nq => available()
+            .find(|member| active(member) == 0)
+            .or_else(|| lightest(&|member| active(member) + 1)),
+        Scheduler::Fo => first_best(&|one, other| one.weight > other.weight),
+        Scheduler::Ovf => {
+            let has_room = |member: &&Member| active(member) <= u64::from(member.weight);
+            let largest = available()
+                .filter(has_room)
+                .map(|member| member.weight)
+                .max();
+            available()
+                .filter(has_room)
+                .find(|member| Some(member.weight) == largest)
         }
-    }
+        other => panic!("{other} does not look at loads"),
+    };
     best.map(|member| member.server)
 }
 

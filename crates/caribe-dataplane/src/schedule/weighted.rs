@@ -15,18 +15,27 @@ use super::{LONGEST_RUN, Member};
 /// The members with weights of which a round fits into [`LONGEST_RUN`] picks, and whether they
 /// had to be scaled for that. No weight above 0 becomes 0.
 pub(super) fn fit(members: &[Member]) -> (Vec<Member>, bool) {
-    let sum: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
-    let some = members.iter().filter(|member| member.weight > 0).count() as u64;
-    if sum / u64::from(divisor(members)) <= u64::from(LONGEST_RUN) {
+    if sum(members) / u64::from(divisor(members)) <= u64::from(LONGEST_RUN) {
         return (members.to_vec(), false);
     }
-    // Rounding up from 0 adds at most one pick for each server.
-    let room = u64::from(LONGEST_RUN).saturating_sub(some).max(1);
+    scale(members, u64::from(LONGEST_RUN))
+}
+
+/// The members with weights that add up to `most` or less, and whether they had to be scaled for
+/// that. No weight above 0 becomes 0, so there may not be more of them than `most`.
+pub(super) fn scale(members: &[Member], most: u64) -> (Vec<Member>, bool) {
+    let sum = sum(members);
+    if sum <= most {
+        return (members.to_vec(), false);
+    }
+    let some = members.iter().filter(|member| member.weight > 0).count() as u64;
+    // Rounding up from 0 adds at most one for each server.
+    let room = most.saturating_sub(some).max(1);
     let scaled = members
         .iter()
         .map(|member| {
             let weight = u128::from(member.weight) * u128::from(room) / u128::from(sum);
-            // A share of `room`, which a u32 holds.
+            // A part of the weight, which a u32 holds.
             let weight = if member.weight > 0 {
                 (weight as u32).max(1)
             } else {
@@ -36,6 +45,10 @@ pub(super) fn fit(members: &[Member]) -> (Vec<Member>, bool) {
         })
         .collect();
     (scaled, true)
+}
+
+fn sum(members: &[Member]) -> u64 {
+    members.iter().map(|member| u64::from(member.weight)).sum()
 }
 
 /// The greatest common divisor of the weights above 0; 1 if there is none.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_model::{Change, Server, ServerKey, Service, ServiceKey, Table, diff};
-use caribe_packet::service::{Choice, MOST_LEAST_SLOTS};
+use caribe_packet::least::MOST_SLOTS;
+use caribe_packet::service::Choice;
 
 use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step};
-use crate::schedule::{LONGEST_RUN, Member, Schedule};
+use crate::schedule::{Member, Schedule};
 use crate::slots::Run;
 
 /// A change, worked out.
@@ -338,27 +339,28 @@ impl Draft<'_> {
                 .schedule
                 .layout()
                 .map_err(|refused| Refusal::Capacity {
-                    what: "real servers with a weight in one lc or wlc service",
+                    what: "real servers with a weight in one service whose scheduler compares them",
                     needed: refused.servers,
-                    room: MOST_LEAST_SLOTS as usize,
+                    room: MOST_SLOTS as usize,
                     soon: false,
                 })?;
             runs.insert(*key, layout);
         }
         let needed: usize = runs.values().map(|layout| layout.slots.len()).sum();
         for (key, layout) in runs {
-            if layout.scaled {
+            if let Some(most) = layout.scaled {
                 tracing::warn!(
                     service = %key,
-                    slots = LONGEST_RUN,
-                    "weights without a common divisor add up to more than the longest cycle: \
-                     they are scaled down to it"
+                    scheduler = %self.table.services[&key].schedule.scheduler(),
+                    most,
+                    "the weights add up to more than the scheduler can tell apart: they are \
+                     scaled down"
                 );
             }
             let run = self.take_slots(layout.slots.len() as u32, needed)?;
             let cursor = match layout.choice {
                 Choice::Rotate => self.take_cursor()?,
-                Choice::Least => 0,
+                _ => 0,
             };
             let service = self.table.services.get_mut(&key).expect("filtered above");
             let former = Former {

@@ -15,6 +15,7 @@ use super::connection_table::{ConnectionTable, Family};
 use super::maps::Maps;
 use super::{XdpDataplane, encoding, next_hops};
 use crate::DataplaneError;
+use crate::schedule::choice;
 use crate::slots::Run;
 use crate::table::{FoundServer, FoundService, LiveTable, Room, Step};
 
@@ -53,7 +54,7 @@ fn found_service(maps: &Maps, key: &ServiceKey, service: &Service) -> Result<Fou
         return Err(format!("the slots of service {key} are out of range"));
     }
     let scheduler = encoding::scheduler_from_number(service.scheduler)
-        .filter(|scheduler| encoding::choice_of(*scheduler) as u8 == service.choice)
+        .filter(|scheduler| choice(*scheduler) as u8 == service.choice)
         .ok_or_else(|| format!("service {key} has no known scheduler"))?;
     let cursor = maps
         .cursor_of(service.cursor)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts};
 use caribe_packet::server::{DIRECT, IN_SERVICE, MASQUERADE, OUTER_IPV6, Server, TUNNEL};
-use caribe_packet::service::{Choice, Service};
+use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
 use caribe_packet::tcp_state::State;
 
@@ -122,14 +122,6 @@ pub(super) fn scheduler_number(scheduler: Scheduler) -> u8 {
 /// The other way.
 pub(super) fn scheduler_from_number(number: u8) -> Option<Scheduler> {
     Scheduler::ALL.get(usize::from(number)).copied()
-}
-
-/// How the packet path chooses for a scheduler.
-pub(super) fn choice_of(scheduler: Scheduler) -> Choice {
-    match scheduler {
-        Scheduler::Rr | Scheduler::Wrr => Choice::Rotate,
-        Scheduler::Lc | Scheduler::Wlc => Choice::Least,
-    }
 }
 
 /// An address in 16 bytes, IPv4 in the first four.

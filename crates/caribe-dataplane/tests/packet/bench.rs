@@ -302,7 +302,18 @@ impl<'a> Bench<'a> {
 
     /// Enters a service that takes the least loaded of servers, given with their weights.
     pub(crate) fn least(&mut self, vip: (IpAddr, u16), protocol: u8, servers: &[(u32, u32)]) {
-        self.service(vip, protocol, Choice::Least, servers, (0, 0));
+        self.choosing(vip, protocol, Choice::Overhead, servers);
+    }
+
+    /// Enters a service that chooses among servers, given with their weights.
+    pub(crate) fn choosing(
+        &mut self,
+        vip: (IpAddr, u16),
+        protocol: u8,
+        choice: Choice,
+        servers: &[(u32, u32)],
+    ) {
+        self.service(vip, protocol, choice, servers, (0, 0));
     }
 
     fn service(

@@ -38,6 +38,7 @@ mod pod;
 mod refusals;
 mod replies;
 mod schedulers;
+mod schedulers_by_load;
 mod tunnel;
 mod witness;
 
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
     expiry::cases(&mut cases);
     counters::cases(&mut cases);
     schedulers::cases(&mut cases);
+    schedulers_by_load::cases(&mut cases);
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);

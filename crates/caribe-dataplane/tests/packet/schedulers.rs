@@ -185,13 +185,13 @@ pub(crate) fn cases(cases: &mut Cases) {
 }
 
 /// Three servers by direct routing.
-fn servers(bench: &mut Bench<'_>, net: Net) -> [u32; 3] {
+pub(crate) fn servers(bench: &mut Bench<'_>, net: Net) -> [u32; 3] {
     [1, 2, 3].map(|number| bench.server(NewServer::direct(net.server(number))))
 }
 
 /// Opens connections from ports never used before; returns the servers that they went to, as
 /// their frames tell.
-fn picks(bench: &mut Bench<'_>, flow: Flow, vport: u16, count: usize) -> Vec<u32> {
+pub(crate) fn picks(bench: &mut Bench<'_>, flow: Flow, vport: u16, count: usize) -> Vec<u32> {
     let vip: IpAddr = flow.net.vip();
     (0..count)
         .map(|_| {
