@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -81,18 +81,32 @@ pub struct UdpClient {
     socket: UdpSocket,
 }
 
+/// The next port of a range below the one that the kernel chooses from.
+fn fresh_port() -> u16 {
+    const FIRST: u16 = 10_000;
+    const PORTS: u16 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let taken = TAKEN.fetch_add(1, Ordering::Relaxed) % u32::from(PORTS);
+    // The remainder is below 20,000.
+    FIRST + taken as u16
+}
+
 impl UdpClient {
     /// Opens a flow from a fresh port of `host` to `server`; each answer is awaited for three
     /// seconds.
+    ///
+    /// Fresh means that no flow of this process came from it lately: a director remembers UDP
+    /// flows for minutes, and the kernel's random ports come round again.
     ///
     /// # Errors
     ///
     /// Reports what the system refused.
     pub fn connect(host: &Host, server: SocketAddr) -> Result<UdpClient, LabError> {
+        let port = fresh_port();
         let any = if server.is_ipv4() {
-            SocketAddr::from(([0, 0, 0, 0], 0))
+            SocketAddr::from(([0, 0, 0, 0], port))
         } else {
-            SocketAddr::from(([0u16; 8], 0))
+            SocketAddr::from(([0u16; 8], port))
         };
         let socket = socket(host, any, Duration::from_secs(3))?;
         socket.connect(server).map_err(LabError::io(format!(
