@@ -46,9 +46,10 @@ pub(crate) struct Arguments {
 const CAPACITY: u32 = 1 << 20;
 /// Established flows.
 const FLOWS: [u32; 3] = [1, 10_000, 500_000];
-/// Packets of new flows in each measurement: so few that all rounds' fit into the tables beside
-/// the established ones.
-const NEW_FLOWS: u32 = 20_000;
+/// Packets of new flows in each measurement, and most rounds of them: so few that all fit into the
+/// tables beside the established ones.
+const NEW_FLOWS: u32 = 80_000;
+const MOST_NEW_ROUNDS: u32 = 5;
 
 /// At most so many times the reference, for an established packet of one of 500,000 flows.
 const MOST_OVER_REFERENCE: f64 = 1.6;
@@ -171,7 +172,7 @@ fn measure(generator: &mut Generator, planes: &[Plane], arguments: &Arguments) -
         });
     }
     let mut cases = new_flows(planes);
-    for round in 0..arguments.rounds.min(20) {
+    for round in 0..arguments.rounds.min(MOST_NEW_ROUNDS) {
         for case in &mut cases {
             case.traffic.flows = Flows::Ascending(most + round * NEW_FLOWS);
             let time = generator.send(&case.traffic, NEW_FLOWS)?;
