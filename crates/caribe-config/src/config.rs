@@ -21,6 +21,9 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// `connections` (Caribe's own): capacity of the connection table, per address family.
     pub connections: Option<u32>,
+    /// `keep_overrides` (Caribe's own): loading this file leaves in place what was changed by
+    /// hand.
+    pub keep_overrides: bool,
     /// `tcp_timeout`, `tcpfin_timeout`, `udp_timeout`; `None` (key absent or 0) leaves IPVS's
     /// default.
     pub timeouts: ConfiguredTimeouts,

@@ -70,6 +70,7 @@ impl Interpreter<'_, '_> {
             connections: settings
                 .optional_integer("connections")
                 .and_then(|number| u32::try_from(number).ok()), // its range fits
+            keep_overrides: settings.boolean("keep_overrides"),
             timeouts: ConfiguredTimeouts {
                 tcp: positive_seconds(settings, "tcp_timeout"),
                 tcp_fin: positive_seconds(settings, "tcpfin_timeout"),

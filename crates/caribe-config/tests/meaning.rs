@@ -119,6 +119,7 @@ fn sample_a_nat() {
         nat_router: Some(floating("10.20.0.1", "eth1:1", 24)),
         interfaces: Vec::new(),
         connections: None,
+        keep_overrides: false,
         timeouts: ConfiguredTimeouts {
             tcp: Some(seconds(900)),
             tcp_fin: Some(seconds(120)),
@@ -202,6 +203,7 @@ fn sample_b_direct() {
         nat_router: None,
         interfaces: Vec::new(),
         connections: None,
+        keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: Redundancy {
             primary: Some(ip("198.51.100.2")),
@@ -268,6 +270,7 @@ fn sample_d_tunnel() {
         nat_router: None,
         interfaces: Vec::new(),
         connections: None,
+        keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: Redundancy {
             primary: Some(ip("192.0.2.31")),
@@ -314,6 +317,7 @@ fn every_key_has_its_meaning() {
         nat_router: None,
         interfaces: ["eth0", "eth1", "eth2"].map(str::to_owned).to_vec(),
         connections: Some(1_000),
+        keep_overrides: true,
         timeouts: ConfiguredTimeouts {
             tcp: Some(seconds(100)),
             tcp_fin: Some(seconds(20)),
@@ -394,6 +398,7 @@ fn an_empty_service_has_piranhas_defaults() {
         nat_router: None,
         interfaces: Vec::new(),
         connections: None,
+        keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: alone(),
         services: vec![VirtualService {
@@ -419,6 +424,7 @@ fn ipv6_and_caribes_own_keys() {
     let config = meaning("ipv6.cf");
     assert_eq!(config.interfaces, ["eth0", "eth1"]);
     assert_eq!(config.connections, Some(1 << 20));
+    assert!(!config.keep_overrides);
     assert_eq!(config.nat_router, Some(floating("fd00:1::1", "eth1", 64)));
     let [web, dns] = config.services.as_slice() else {
         panic!("two services, not {:?}", config.services);

@@ -11,6 +11,7 @@
 mod adopt;
 mod apply;
 mod connection_table;
+mod connections;
 mod encoding;
 mod error;
 mod interfaces;

@@ -1,6 +1,7 @@
 //! The functional core: everything a director decides.
 
 mod addresses;
+mod changes;
 mod configuration;
 mod report;
 mod servers;
@@ -18,8 +19,10 @@ use std::time::Duration;
 use caribe_config::config::FloatingAddress;
 use caribe_dataplane::Snapshot;
 use caribe_health::MonitorId;
-use caribe_model::{Monotonic, NextHop, Service, Table};
+use caribe_model::{Monotonic, NextHop, Table};
 
+use crate::counting::Zeroed;
+use crate::overrides::Overrides;
 use crate::{Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phase, Rates};
 
 use addresses::Addresses;
@@ -65,6 +68,10 @@ pub struct Director {
     adopted_weights: BTreeMap<MonitorId, u32>,
     /// Every monitor that runs, and what is known by it.
     servers: BTreeMap<MonitorId, Watched>,
+    /// What was changed by hand since the configuration came into force.
+    overrides: Overrides,
+    /// What `overrides` were before the last change by hand, until its table is taken.
+    undo: Option<Overrides>,
     /// The table as last sent to the data plane.
     desired: Table,
     /// How the last table was taken.
@@ -80,6 +87,8 @@ pub struct Director {
     sampling: bool,
     next_sample: Monotonic,
     rates: Rates,
+    /// Counters at the time when they were zeroed by hand.
+    zeroed: Zeroed,
     /// The status line last told to the service manager.
     told: Option<String>,
     sweep_trouble: Grievance,
@@ -137,6 +146,8 @@ impl Director {
             reading: false,
             adopted_weights,
             servers: BTreeMap::new(),
+            overrides: Overrides::default(),
+            undo: None,
             desired: Table::default(),
             taken: Taken::Never,
             hops: BTreeMap::new(),
@@ -147,6 +158,7 @@ impl Director {
             sampling: false,
             next_sample: now,
             rates: Rates::default(),
+            zeroed: Zeroed::default(),
             told: None,
             sweep_trouble: Grievance::default(),
             sample_trouble: Grievance::default(),
@@ -241,6 +253,7 @@ impl Director {
         match result {
             Ok(snapshot) => {
                 self.rates.sample(&snapshot);
+                self.zeroed.keep(&snapshot);
                 self.complain_of_unseen_replies(&snapshot, effects);
                 self.sample_trouble.note(None, effects);
             }
@@ -254,14 +267,10 @@ impl Director {
         let Some(intent) = &self.intent else {
             return;
         };
-        let mut table = Table::default();
-        for wanted in &intent.services {
-            let service: Service = wanted.with(|server| self.weight(wanted, server));
-            if let Err(error) = table.insert(wanted.key, service) {
-                // `Intent::new` inserted the same services with more servers in them.
-                effects.push(Effect::Log(Notice::Trouble(error.to_string())));
-            }
-        }
+        // `Intent::new` has inserted the same services, and `change` what overrides add to them.
+        let (table, problems) = self.derive(intent, &self.overrides);
+        let problems = problems.into_iter().map(Notice::Trouble);
+        effects.extend(problems.map(Effect::Log));
         if self.taken == Taken::Never || table != self.desired {
             self.desired = table.clone();
             self.taken = Taken::Pending;
@@ -272,6 +281,7 @@ impl Director {
     fn applied(&mut self, problem: Option<String>, now: Monotonic, effects: &mut Vec<Effect>) {
         let Some(problem) = problem else {
             self.taken = Taken::Yes;
+            self.undo = None;
             let wanted = self.intent.iter().flat_map(|intent| &intent.addresses);
             self.addresses.reconcile(wanted, effects);
             return;
@@ -288,6 +298,7 @@ impl Director {
             problem,
             retry: now + RETRY,
         };
+        self.undo(effects);
     }
 
     /// Reports readiness once nothing is under way, and the status line when it changed.

@@ -26,6 +26,8 @@ pub struct Intent {
     pub timeouts: Timeouts,
     /// Capacity of the connection table per family, if the file gives one.
     pub connections: Option<u32>,
+    /// Loading it leaves in place what was changed by hand.
+    pub keep_overrides: bool,
 }
 
 /// A virtual service to be balanced.
@@ -107,6 +109,7 @@ impl Intent {
                 udp: config.timeouts.udp.unwrap_or(defaults.udp),
             },
             connections: config.connections,
+            keep_overrides: config.keep_overrides,
         };
         let carriers = intent.addresses.iter().map(|floating| &floating.interface);
         let asked = carriers.chain(&config.interfaces).chain(interfaces);

@@ -7,6 +7,8 @@ use caribe_config::config::FloatingAddress;
 use caribe_health::{MonitorId, ProbeFailure};
 use caribe_model::{Family, NextHop, ServerKey, ServiceKey};
 
+use crate::Change;
+
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -87,6 +89,14 @@ pub enum Notice {
     AnnouncementsFinished,
     /// A size of the data plane was changed in the file, and only a start can change it.
     ConnectionsNeedRestart,
+    /// Something was changed by hand.
+    Changed(Change),
+    /// The data plane refused what was changed by hand.
+    ChangeTakenBack,
+    /// A reload left in place what was changed by hand; each change.
+    OverridesKept(Vec<String>),
+    /// A reload dropped what was changed by hand; each change.
+    OverridesDropped(Vec<String>),
     /// The shell could not do something; it will be tried again where that makes sense.
     Trouble(String),
     /// The director is going down.
@@ -110,7 +120,9 @@ impl Notice {
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
             | Notice::AddressForeign(_)
-            | Notice::ConnectionsNeedRestart => Level::Warning,
+            | Notice::ConnectionsNeedRestart
+            | Notice::ChangeTakenBack
+            | Notice::OverridesDropped(_) => Level::Warning,
             Notice::Rereading
             | Notice::Reloaded { .. }
             | Notice::ServiceStarted { .. }
@@ -121,6 +133,8 @@ impl Notice {
             | Notice::AddressAdded(_)
             | Notice::AddressRemoved(_)
             | Notice::AnnouncementsFinished
+            | Notice::Changed(_)
+            | Notice::OverridesKept(_)
             | Notice::Stopping { .. } => Level::Info,
         }
     }
@@ -204,6 +218,21 @@ impl fmt::Display for Notice {
             Notice::ConnectionsNeedRestart => f.write_str(
                 "`connections` changed: the connection table keeps its size until a clean stop \
                  and a new start",
+            ),
+            Notice::Changed(change) => write!(f, "changed by hand: {change}"),
+            Notice::ChangeTakenBack => f.write_str(
+                "the data plane refused what was changed by hand: the change is taken back",
+            ),
+            Notice::OverridesKept(changes) => write!(
+                f,
+                "what was changed by hand stays in place: {}",
+                changes.join("; ")
+            ),
+            Notice::OverridesDropped(changes) => write!(
+                f,
+                "what was changed by hand is dropped by the reload (`keep_overrides = 1` keeps \
+                 it): {}",
+                changes.join("; ")
             ),
             Notice::Stopping { keep: false } => f.write_str("shutting down"),
             Notice::Stopping { keep: true } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use caribe_dataplane::{Snapshot, Traffic};
+use caribe_dataplane::{LiveService, Snapshot, Traffic};
 use caribe_model::{ServerKey, ServiceKey};
 
 use crate::status::TrafficRates;
@@ -34,6 +34,14 @@ impl Rates {
             for server in &service.servers {
                 take((service.key, Some(server.key)), &server.traffic);
             }
+        }
+    }
+
+    /// Estimates a service and its servers from zero on.
+    pub fn zero(&mut self, live: &LiveService) {
+        let servers = live.servers.iter().map(|server| Some(server.key));
+        for server in servers.chain([None]) {
+            self.estimators.remove(&(live.key, server));
         }
     }
 

@@ -19,6 +19,9 @@ pub struct Status {
     pub running_seconds: u64,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
+    /// What was changed by hand since the configuration came into force, in words.
+    #[serde(default)]
+    pub overrides: Vec<String>,
     /// The data plane.
     pub dataplane: DataplaneStatus,
     /// Floating addresses.

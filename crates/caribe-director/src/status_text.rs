@@ -53,6 +53,12 @@ fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             writeln!(f, "    {line}")?;
         }
     }
+    if !status.overrides.is_empty() {
+        writeln!(f, "  ! changed by hand, with ipvsadm:")?;
+        for line in &status.overrides {
+            writeln!(f, "    {line}")?;
+        }
+    }
     let plane = &status.dataplane;
     write!(f, "data plane XDP on")?;
     if plane.interfaces.is_empty() {

@@ -79,6 +79,13 @@ pub static KEYS: &[Key] = &[
     .caribe()
     .fallback(Fallback::Derived("the data plane's own"))
     .meaning("Most connections that the table holds, for each address family."),
+    global("keep_overrides", Kind::Boolean)
+        .caribe()
+        .default("0")
+        .meaning(
+            "1: a reload of this file leaves in place what was changed by hand, with `ipvsadm`; \
+             0: it drops it.",
+        ),
     global("tcp_timeout", IDLE_TIMEOUT)
         .default("0")
         .seconds()

@@ -162,20 +162,23 @@ impl<F: Family> ConnectionTable<F> {
 
     /// Slots that have a tag, by number.
     pub(super) fn occupied(&self) -> impl Iterator<Item = Occupied> {
-        (0..self.tags.len()).flat_map(move |bucket| {
-            let tags = self.tags.word(bucket).load(Ordering::Acquire).to_le_bytes();
-            (0..WAYS)
-                .zip(tags)
-                .filter(|(_, tag)| *tag != 0)
-                .map(move |(way, tag)| {
-                    let slot = bucket * WAYS + way;
-                    Occupied {
-                        slot,
-                        tag,
-                        meta: self.meta(slot),
-                    }
-                })
-        })
+        (0..self.tags.len()).flat_map(move |bucket| self.occupied_in(bucket))
+    }
+
+    /// Slots of one bucket that have a tag.
+    pub(super) fn occupied_in(&self, bucket: u32) -> impl Iterator<Item = Occupied> {
+        let tags = self.tags.word(bucket).load(Ordering::Acquire).to_le_bytes();
+        (0..WAYS)
+            .zip(tags)
+            .filter(|(_, tag)| *tag != 0)
+            .map(move |(way, tag)| {
+                let slot = bucket * WAYS + way;
+                Occupied {
+                    slot,
+                    tag,
+                    meta: self.meta(slot),
+                }
+            })
     }
 
     fn meta_word(&self, slot: u32) -> &AtomicU64 {

@@ -51,8 +51,10 @@ impl Director {
         let before = self.intent.take();
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
         note_services(&intent, before.as_ref(), effects);
-        if before.as_ref().map(|before| before.timeouts) != Some(intent.timeouts) {
-            effects.push(Effect::SetTimeouts(intent.timeouts));
+        let timeouts = before.as_ref().map(|before| self.timeouts(before));
+        self.settle_overrides(&intent, effects);
+        if timeouts != Some(self.timeouts(&intent)) {
+            effects.push(Effect::SetTimeouts(self.timeouts(&intent)));
         }
         let connections = before.as_ref().map(|before| before.connections);
         if connections.is_some_and(|connections| connections != intent.connections) {
@@ -64,11 +66,10 @@ impl Director {
             effects.push(Effect::Attach(intent.interfaces.clone()));
         }
         self.renew_monitors(&intent, now, effects);
-        let servers = intent.server_addresses();
         self.intent = Some(intent);
         self.reconcile(effects);
         // After the table, so that a server that leaves keeps its way until it has left.
-        self.renew_watch(servers, effects);
+        self.renew_watch_of_servers(effects);
         if self.taken == Taken::Yes {
             // The table is as it was; the addresses need not be.
             let wanted = self.intent.iter().flat_map(|intent| &intent.addresses);

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use caribe_dataplane::{LiveServer, LiveService, Snapshot, Traffic};
 use caribe_health::MonitorId;
-use caribe_model::Monotonic;
+use caribe_model::{Monotonic, Timeouts};
 
 use super::addresses::State;
 use super::servers::Standing;
 use super::{Director, Taken};
 use crate::notice::place;
 use crate::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, ServerState,
-    ServerStatus, ServiceStatus, Status, WantedServer, WantedService,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, LiveTable, ServerState,
+    ServerStatus, ServiceStatus, Status, TableService, WantedServer, WantedService,
 };
 
 impl Director {
@@ -30,6 +30,7 @@ impl Director {
                 reloads: self.reloads,
                 refused: self.refused.clone(),
             },
+            overrides: self.overrides.describe(),
             dataplane: DataplaneStatus {
                 adopted: self.setup.adopted.is_some(),
                 problem: self.problem().map(str::to_owned),
@@ -45,6 +46,25 @@ impl Director {
             services: services
                 .map(|service| self.service_status(service, snapshot, now))
                 .collect(),
+        }
+    }
+
+    /// The live table with its rates, as `ipvsadm` lists it; counters are those since they were
+    /// zeroed.
+    pub fn table(&self, snapshot: &Snapshot) -> LiveTable {
+        let services = snapshot.services.iter().map(|live| TableService {
+            live: self.zeroed.since(live),
+            rates: self.rates.service(live.key),
+            server_rates: live
+                .servers
+                .iter()
+                .map(|server| self.rates.server(live.key, server.key))
+                .collect(),
+        });
+        let intent = self.intent.as_ref();
+        LiveTable {
+            services: services.collect(),
+            timeouts: intent.map_or_else(Timeouts::default, |intent| self.timeouts(intent)),
         }
     }
 

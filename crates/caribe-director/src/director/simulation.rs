@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use caribe_config::config::Config;
 use caribe_dataplane::Applied;
 use caribe_health::Verdict;
+use caribe_model::Service;
 use caribe_network::AddressOutcome;
 use proptest::prelude::*;
 

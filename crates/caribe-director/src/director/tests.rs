@@ -72,6 +72,7 @@ pub(super) fn config(services: Vec<VirtualService>) -> Config {
         nat_router: None,
         interfaces: Vec::new(),
         connections: None,
+        keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: Redundancy {
             primary: None,
@@ -132,12 +133,12 @@ pub(super) fn failure(id: MonitorId) -> ProbeFailure {
     }
 }
 
-fn down(id: MonitorId) -> Event {
+pub(super) fn down(id: MonitorId) -> Event {
     Event::Verdict(id, Verdict::Down(failure(id)))
 }
 
 /// A director that has loaded `config`, put its table in place and its addresses up.
-fn running(setup: Setup, config: Config) -> Director {
+pub(super) fn running(setup: Setup, config: Config) -> Director {
     let mut director = Director::new(setup, at(0));
     director.handle(loaded(config.clone()), at(0));
     let effects = director.handle(Event::Applied(Ok(Applied::default())), at(0));
@@ -154,7 +155,7 @@ fn running(setup: Setup, config: Config) -> Director {
 }
 
 /// (host, weight) of every server in the table, in order.
-fn weights(director: &Director) -> Vec<(String, u32)> {
+pub(super) fn weights(director: &Director) -> Vec<(String, u32)> {
     director
         .desired()
         .services()
@@ -163,7 +164,7 @@ fn weights(director: &Director) -> Vec<(String, u32)> {
         .collect()
 }
 
-fn logs(effects: &[Effect]) -> Vec<String> {
+pub(super) fn logs(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()
         .filter_map(|effect| match effect {
@@ -173,7 +174,7 @@ fn logs(effects: &[Effect]) -> Vec<String> {
         .collect()
 }
 
-fn position(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
+pub(super) fn position(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
     effects
         .iter()
         .position(wanted)

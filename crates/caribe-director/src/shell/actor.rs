@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use caribe_dataplane::Dataplane;
+use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
@@ -20,7 +20,7 @@ use super::memory::{recall, remember};
 use super::plane::Plane;
 use super::runtime_dir::RuntimeDir;
 use super::{DirectorError, Options, journal};
-use crate::{Director, Effect, Ending, Event, Intent, Setup};
+use crate::{Change, ChangeRefusal, Director, Effect, Ending, Event, Intent, Setup};
 
 /// Time between two [`Event::Tick`]s.
 const TICK: Duration = Duration::from_millis(500);
@@ -303,18 +303,56 @@ impl Actor {
         None
     }
 
-    async fn answer(&self, query: Query) {
-        let snapshot = self.plane.call(|plane| plane.snapshot()).await;
-        let snapshot = snapshot.map_err(words);
-        // A client that has hung up meanwhile does not want the answer.
+    async fn answer(&mut self, query: Query) {
+        // A client that has hung up meanwhile does not want its answer.
         match query {
-            Query::Snapshot(answer) => drop(answer.send(snapshot)),
+            Query::Snapshot(answer) => drop(answer.send(self.snapshot().await)),
             Query::Status(answer) => {
                 let now = self.clock.now();
+                let snapshot = self.snapshot().await;
                 let status = snapshot.map(|snapshot| self.director.status(&snapshot, now));
                 drop(answer.send(status));
             }
+            Query::Table(answer) => {
+                let snapshot = self.snapshot().await;
+                drop(answer.send(snapshot.map(|snapshot| self.director.table(&snapshot))));
+            }
+            Query::Connections(query, answer) => {
+                // Beside the actor: a page takes a while.
+                let plane = self.plane.clone();
+                tokio::spawn(async move {
+                    drop(answer.send(plane.connections(query).await.map_err(words)));
+                });
+            }
+            Query::Change(change, answer) => drop(answer.send(self.change(&change).await)),
+            Query::Zero(service, answer) => {
+                let zeroed = match self.snapshot().await {
+                    Ok(snapshot) => self.director.zero(service.as_ref(), &snapshot),
+                    Err(problem) => Err(ChangeRefusal::Refused(problem)),
+                };
+                drop(answer.send(zeroed));
+            }
         }
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, String> {
+        let snapshot = self.plane.call(|plane| plane.snapshot()).await;
+        snapshot.map_err(words)
+    }
+
+    /// Makes a change by hand, and waits for what the data plane says to it.
+    async fn change(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
+        let mut result = Ok(());
+        for effect in self.director.change(change)? {
+            let Some(event) = self.run_effect(effect).await else {
+                continue;
+            };
+            if let Event::Applied(Err(problem)) = &event {
+                result = Err(ChangeRefusal::Refused(problem.clone()));
+            }
+            self.ended.push_back(event);
+        }
+        result
     }
 }
 

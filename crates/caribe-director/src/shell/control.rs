@@ -3,9 +3,15 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /v1/status` | [`Status`] |
-//! | `GET /v1/snapshot` | [`Snapshot`]: the live table, as `ipvsadm -L` lists it |
+//! | `GET /v1/snapshot` | [`Snapshot`]: the data plane as it is |
+//! | `GET /v1/table` | [`LiveTable`]: the live table, as `ipvsadm -L` lists it |
+//! | `GET /v1/connections` | [`ConnectionsPage`]; parameters are those of [`ConnectionsQuery`] |
+//! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
+//! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
+//! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
-//! Errors are `{"error": "..."}` with a status of 4xx or 5xx.
+//! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
+//! with the [`ChangeRefusal`] beside the words, as `"refusal"`.
 
 use std::fs;
 use std::io;
@@ -14,12 +20,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query as Parameters, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use caribe_dataplane::Snapshot;
+use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -28,7 +36,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::DirectorError;
-use crate::Status;
+use crate::{Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, Status};
 
 /// Connections at one time; more wait in the socket's backlog.
 const CONNECTIONS: usize = 32;
@@ -49,8 +57,16 @@ pub struct ControlPaths {
 impl ControlPaths {
     /// Path of the status document.
     pub const STATUS: &'static str = "/v1/status";
-    /// Path of the live table.
+    /// Path of the data plane's own picture.
     pub const SNAPSHOT: &'static str = "/v1/snapshot";
+    /// Path of the live table.
+    pub const TABLE: &'static str = "/v1/table";
+    /// Path of the connections.
+    pub const CONNECTIONS: &'static str = "/v1/connections";
+    /// Path of what is changed by hand.
+    pub const OVERRIDES: &'static str = "/v1/overrides";
+    /// Path where counters are zeroed.
+    pub const ZERO: &'static str = "/v1/zero";
 
     /// The paths of the director with that runtime directory.
     pub fn in_runtime_dir(directory: &Path) -> Self {
@@ -65,6 +81,16 @@ impl ControlPaths {
 pub(super) enum Query {
     Status(oneshot::Sender<Result<Status, String>>),
     Snapshot(oneshot::Sender<Result<Snapshot, String>>),
+    Table(oneshot::Sender<Result<LiveTable, String>>),
+    Connections(
+        ConnectionsQuery,
+        oneshot::Sender<Result<ConnectionsPage, String>>,
+    ),
+    Change(Change, oneshot::Sender<Result<(), ChangeRefusal>>),
+    Zero(
+        Option<ServiceKey>,
+        oneshot::Sender<Result<(), ChangeRefusal>>,
+    ),
 }
 
 /// The socket; its file is removed with it.
@@ -148,6 +174,10 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
     Router::new()
         .route(ControlPaths::STATUS, get(status))
         .route(ControlPaths::SNAPSHOT, get(snapshot))
+        .route(ControlPaths::TABLE, get(table))
+        .route(ControlPaths::CONNECTIONS, get(connections))
+        .route(ControlPaths::OVERRIDES, post(change).delete(revert))
+        .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(queries)
@@ -161,25 +191,84 @@ async fn snapshot(State(queries): State<mpsc::Sender<Query>>) -> Response {
     answer(&queries, Query::Snapshot).await
 }
 
+async fn table(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    answer(&queries, Query::Table).await
+}
+
+async fn connections(
+    State(queries): State<mpsc::Sender<Query>>,
+    parameters: Result<Parameters<ConnectionsQuery>, QueryRejection>,
+) -> Response {
+    match parameters {
+        Ok(Parameters(query)) => answer(&queries, |sender| Query::Connections(query, sender)).await,
+        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
+    }
+}
+
+async fn change(
+    State(queries): State<mpsc::Sender<Query>>,
+    body: Result<Json<Change>, JsonRejection>,
+) -> Response {
+    match body {
+        Ok(Json(change)) => settle(&queries, |sender| Query::Change(change, sender)).await,
+        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
+    }
+}
+
+async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    settle(&queries, |sender| Query::Change(Change::Revert, sender)).await
+}
+
+async fn zero(
+    State(queries): State<mpsc::Sender<Query>>,
+    body: Result<Json<Option<ServiceKey>>, JsonRejection>,
+) -> Response {
+    match body {
+        Ok(Json(service)) => settle(&queries, |sender| Query::Zero(service, sender)).await,
+        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
+    }
+}
+
+/// Asks the actor; `None` when it has gone.
+async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: impl FnOnce(oneshot::Sender<T>) -> Query,
+) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    queries.send(query(sender)).await.ok()?;
+    receiver.await.ok()
+}
+
 async fn answer<T: serde::Serialize>(
     queries: &mpsc::Sender<Query>,
     query: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Query,
 ) -> Response {
-    let (sender, receiver) = oneshot::channel();
-    if queries.send(query(sender)).await.is_err() {
-        return failure(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the director is going down",
-        );
+    match ask(queries, query).await {
+        Some(Ok(document)) => Json(document).into_response(),
+        Some(Err(reason)) => failure(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+        None => gone(),
     }
-    match receiver.await {
-        Ok(Ok(document)) => Json(document).into_response(),
-        Ok(Err(reason)) => failure(StatusCode::INTERNAL_SERVER_ERROR, &reason),
-        Err(_) => failure(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the director is going down",
-        ),
+}
+
+async fn settle(
+    queries: &mpsc::Sender<Query>,
+    query: impl FnOnce(oneshot::Sender<Result<(), ChangeRefusal>>) -> Query,
+) -> Response {
+    match ask(queries, query).await {
+        Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Some(Err(refusal)) => {
+            let body = json!({ "error": refusal.to_string(), "refusal": refusal });
+            (StatusCode::CONFLICT, Json(body)).into_response()
+        }
+        None => gone(),
     }
+}
+
+fn gone() -> Response {
+    failure(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the director is going down",
+    )
 }
 
 fn failure(status: StatusCode, reason: &str) -> Response {

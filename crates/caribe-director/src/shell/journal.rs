@@ -79,6 +79,10 @@ impl Fields {
             | Notice::ForwardingOff(_)
             | Notice::AnnouncementsFinished
             | Notice::ConnectionsNeedRestart
+            | Notice::Changed(_)
+            | Notice::ChangeTakenBack
+            | Notice::OverridesKept(_)
+            | Notice::OverridesDropped(_)
             | Notice::Trouble(_)
             | Notice::Stopping { .. } => {}
         }

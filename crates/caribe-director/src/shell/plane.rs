@@ -8,7 +8,7 @@ use caribe_dataplane::{Dataplane, DataplaneError, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::DirectorError;
-use crate::Intent;
+use crate::{ConnectionsPage, ConnectionsQuery, Intent};
 
 type Job = Box<dyn FnOnce(&mut Option<XdpDataplane>) + Send>;
 
@@ -125,6 +125,26 @@ impl Plane {
                 result = result.and(plane.attach(std::slice::from_ref(name)));
             }
             result
+        })
+        .await
+    }
+
+    /// A page of connections, read in one go of bounded length.
+    pub(super) async fn connections(
+        &self,
+        query: ConnectionsQuery,
+    ) -> Result<ConnectionsPage, PlaneError> {
+        let most = query.limit.unwrap_or(ConnectionsQuery::MOST);
+        let most = most.clamp(1, ConnectionsQuery::MOST);
+        self.call(move |plane| {
+            let mut connections = Vec::new();
+            let next = plane.connections_from(query.after.unwrap_or(0), &mut |connection| {
+                if query.matches(&connection) {
+                    connections.push(connection);
+                }
+                connections.len() < most as usize
+            })?;
+            Ok(ConnectionsPage { connections, next })
         })
         .await
     }

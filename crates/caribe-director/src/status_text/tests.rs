@@ -55,6 +55,7 @@ fn status() -> Status {
             reloads: 1,
             refused: vec!["lvs.cf:3:1: error: unknown key `prot`".to_owned()],
         },
+        overrides: vec!["TCP 192.0.2.1:80: removed".to_owned()],
         dataplane: DataplaneStatus {
             adopted: true,
             problem: None,
@@ -118,6 +119,8 @@ director 0.1.0 running, started 2h1m ago
 configuration /etc/caribe/lvs.cf, serial_no 12, loaded 59s ago
   ! the file as it is now was refused; the configuration above is still in force:
     lvs.cf:3:1: error: unknown key `prot`
+  ! changed by hand, with ipvsadm:
+    TCP 192.0.2.1:80: removed
 data plane XDP on eth0 (native), eth1 (generic), adopted
 connections 20 of 1048576, table of 134MB
 address 192.0.2.1/24 on eth0:1

@@ -4,6 +4,8 @@ use std::os::unix::net::UnixStream as BlockingStream;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use caribe_model::Protocol;
+
 use super::*;
 
 async fn exchange(path: &Path, request: &str) -> String {
@@ -16,6 +18,15 @@ async fn exchange(path: &Path, request: &str) -> String {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: caribe\r\nConnection: close\r\n\r\n")
+}
+
+fn send(method: &str, path: &str, body: &impl serde::Serialize) -> String {
+    let body = serde_json::to_string(body).expect("JSON");
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: caribe\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 #[tokio::test]
@@ -38,6 +49,25 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                 Query::Snapshot(answer) => {
                     answer.send(Ok(Snapshot::default())).expect("asked for");
                 }
+                Query::Connections(query, answer) => {
+                    assert_eq!(query.limit, Some(7));
+                    assert_eq!(query.protocol, Some(Protocol::Udp));
+                    let page = ConnectionsPage {
+                        connections: Vec::new(),
+                        next: query.after.map(|after| after + 1),
+                    };
+                    answer.send(Ok(page)).expect("asked for");
+                }
+                Query::Change(Change::RemoveService(key), answer) => {
+                    let refusal = ChangeRefusal::NoService(key);
+                    answer.send(Err(refusal)).expect("asked for");
+                }
+                Query::Change(_, answer) | Query::Zero(_, answer) => {
+                    answer.send(Ok(())).expect("asked for");
+                }
+                Query::Table(answer) => {
+                    answer.send(Err("no table".to_owned())).expect("asked for");
+                }
             }
         }
     });
@@ -51,6 +81,43 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
     let answer = exchange(&path, &get(ControlPaths::STATUS)).await;
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     assert!(answer.ends_with(r#"{"error":"no counters"}"#), "{answer}");
+
+    let answer = exchange(&path, &get("/v1/connections?after=41&limit=7&protocol=udp")).await;
+    assert!(
+        answer.ends_with(r#"{"connections":[],"next":42}"#),
+        "{answer}"
+    );
+    for wrong in ["limit=x", "protocol=sctp", "client=here", "unknown=1"] {
+        let answer = exchange(&path, &get(&format!("/v1/connections?{wrong}"))).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
+    }
+
+    let key = ServiceKey::Address {
+        protocol: Protocol::Tcp,
+        address: [192, 0, 2, 1].into(),
+        port: 80,
+    };
+    let answer = exchange(
+        &path,
+        &send("POST", ControlPaths::OVERRIDES, &Change::Clear),
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let change = Change::RemoveService(key);
+    let answer = exchange(&path, &send("POST", ControlPaths::OVERRIDES, &change)).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    let refusal: ChangeRefusal =
+        serde_json::from_value(body["refusal"].clone()).expect("a refusal");
+    assert_eq!(refusal, ChangeRefusal::NoService(key));
+    let answer = exchange(&path, &send("DELETE", ControlPaths::OVERRIDES, &())).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let answer = exchange(&path, &send("POST", ControlPaths::ZERO, &Some(key))).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let nonsense = send("POST", ControlPaths::OVERRIDES, &"nonsense");
+    let answer = exchange(&path, &nonsense).await;
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
 
     let answer = exchange(&path, &get("/v1/nothing")).await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
