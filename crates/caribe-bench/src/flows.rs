@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
 use caribe_model::{
-    Forwarding, MacAddress, NextHop, Protocol, Scheduler, Server, ServerKey, Service, ServiceKey,
-    Table,
+    Forwarding, MacAddress, NextHop, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
+    Service, ServiceKey, Table,
 };
 
 /// The VIP.
@@ -37,6 +37,7 @@ pub(crate) fn table(forwarding: Forwarding) -> Result<Table> {
             key,
             Service {
                 scheduler: Scheduler::Rr,
+                options: SchedulerOptions::IPVS,
                 servers: vec![server],
             },
         )

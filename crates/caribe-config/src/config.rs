@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use caribe_model::{Forwarding, Protocol, Scheduler};
+use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions};
 
 /// A whole lvs.cf.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +108,8 @@ pub struct VirtualService {
     pub protocol: Protocol,
     /// `scheduler`.
     pub scheduler: Scheduler,
+    /// `scheduler_flags` and `mh_table_size` (Caribe's own).
+    pub options: SchedulerOptions,
     /// `sorry_server`: serves while no real server can.
     pub sorry_server: Option<IpAddr>,
     /// `persistent` and `pmask`.

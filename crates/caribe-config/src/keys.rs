@@ -111,6 +111,8 @@ pub enum Kind {
     EscapedText,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// One or more of these words.
+    Words(&'static [&'static str]),
     /// The name of a scheduler.
     Scheduler,
     /// Words between `[` and `]`; nobody reads them.

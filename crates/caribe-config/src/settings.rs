@@ -298,6 +298,13 @@ impl Section<'_> {
         }
     }
 
+    pub(crate) fn words(&self, name: &str) -> Vec<&'static str> {
+        match self.value(name) {
+            Some(Value::Words(value)) => value,
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(value)) => Some(value),

@@ -24,6 +24,7 @@ pub(crate) enum Value {
     /// With its backslash sequences expanded, any bytes.
     Expanded(Vec<u8>),
     Word(&'static str),
+    Words(Vec<&'static str>),
     Scheduler(Scheduler),
     Anything,
 }
@@ -63,6 +64,7 @@ pub(crate) fn constant(kind: Kind, written: &str) -> Option<Value> {
         Kind::EscapedText => Value::Expanded(text::expand(bytes)),
         Kind::Word(words) => Value::Word(words.iter().find(|word| **word == written)?),
         Kind::Scheduler => Value::Scheduler(written.parse().ok()?),
+        Kind::Words(words) => Value::Words(vec![words.iter().find(|word| **word == written)?]),
         Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => return None,
     })
 }

@@ -12,7 +12,7 @@ use caribe_config::config::{
     Redundancy, VirtualService,
 };
 use caribe_config::{Mode, Severity};
-use caribe_model::{Forwarding, Protocol, Scheduler};
+use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
 
 fn meaning(name: &str) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -150,6 +150,7 @@ fn sample_a_nat() {
                 port: 80,
                 protocol: Protocol::Tcp,
                 scheduler: Scheduler::Wlc,
+                options: SchedulerOptions::IPVS,
                 sorry_server: None,
                 persistence: None,
                 monitor: Monitor {
@@ -174,6 +175,7 @@ fn sample_a_nat() {
                 port: 53,
                 protocol: Protocol::Udp,
                 scheduler: Scheduler::Rr,
+                options: SchedulerOptions::IPVS,
                 sorry_server: None,
                 persistence: None,
                 monitor: Monitor {
@@ -224,6 +226,7 @@ fn sample_b_direct() {
             port: 80,
             protocol: Protocol::Tcp,
             scheduler: Scheduler::Wlc,
+            options: SchedulerOptions::IPVS,
             sorry_server: Some(ip("198.51.100.99")),
             persistence: Some(Persistence {
                 timeout: seconds(600),
@@ -286,6 +289,7 @@ fn sample_d_tunnel() {
             port: 21,
             protocol: Protocol::Tcp,
             scheduler: Scheduler::Lc,
+            options: SchedulerOptions::IPVS,
             sorry_server: None,
             persistence: Some(Persistence {
                 timeout: seconds(300),
@@ -346,7 +350,11 @@ fn every_key_has_its_meaning() {
             mark: NonZeroU32::new(u32::MAX),
             port: 8000,
             protocol: Protocol::Udp,
-            scheduler: Scheduler::Lc,
+            scheduler: Scheduler::Mh,
+            options: SchedulerOptions {
+                flags: SchedulerFlags::PORT.with(SchedulerFlags::FALLBACK),
+                table_size: TableSize::try_from(65_521).expect("a size"),
+            },
             sorry_server: Some(ip("192.0.2.99")),
             persistence: Some(Persistence {
                 timeout: seconds(600),
@@ -409,6 +417,7 @@ fn an_empty_service_has_piranhas_defaults() {
             port: 80,
             protocol: Protocol::Tcp,
             scheduler: Scheduler::Wlc,
+            options: SchedulerOptions::IPVS,
             sorry_server: None,
             persistence: None,
             monitor: monitor(),

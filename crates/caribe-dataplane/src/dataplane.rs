@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use caribe_model::{Forwarding, NextHop, Scheduler, ServerKey, ServiceKey, Table, Timeouts};
+use caribe_model::{
+    Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
+};
 use serde::{Deserialize, Serialize};
 
 /// Something that forwards packets by a [`Table`].
@@ -128,6 +130,9 @@ pub struct LiveService {
     pub key: ServiceKey,
     /// Scheduler.
     pub scheduler: Scheduler,
+    /// The scheduler's flags and sizes.
+    #[serde(default)]
+    pub options: SchedulerOptions,
     /// Servers, newest first, as IPVS lists them.
     pub servers: Vec<LiveServer>,
     /// Traffic of the service: of its servers, removed ones included.

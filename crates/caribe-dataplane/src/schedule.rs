@@ -1,11 +1,13 @@
 //! Schedulers, laid out as runs of slots: pure code.
 //!
 //! The packet path knows a few ways to choose: to *rotate* through a run, to take the *best* slot of
-//! a run by load and weight, or the better of two that are *drawn*. What the run holds, in which order, is worked out here from IPVS's rules, so
+//! a run by load and weight, the better of two that are *drawn*, or
+//! the slot of a *hash*. What the run holds, in which order, is worked out here from IPVS's rules, so
 //! that the sequence of picks is the one that IPVS would make, down to the state that edits leave
 //! behind: a [`Schedule`] is that state, advanced by the picks that the packet path has counted
 //! and changed by additions, edits and removals.
 
+mod hashed;
 mod round_robin;
 mod weighted;
 
@@ -14,7 +16,10 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use caribe_model::Scheduler;
+use std::net::IpAddr;
+
+use caribe_model::{Family, Scheduler, SchedulerOptions, ServerKey};
+use caribe_packet::hash::{fold4, fold6, origin};
 use caribe_packet::least::{LARGEST_DRAWN_SUM, MOST_SLOTS};
 use caribe_packet::service::{Choice, Slot};
 
@@ -30,12 +35,62 @@ pub(crate) struct Member {
     pub(crate) server: u32,
     /// Weight; 0 takes no new connections.
     pub(crate) weight: u32,
+    /// The last weight above 0 since the server was added; 0 if there was none.
+    pub(crate) last_weight: u32,
+    /// What mh hashes of the server: its folded address and its port.
+    pub(crate) origin: u32,
+}
+
+impl Member {
+    /// A server of a service for this address family.
+    pub(crate) fn new(server: u32, family: Family, key: &ServerKey, weights: Weights) -> Self {
+        let folded = match (family, key.address) {
+            (_, IpAddr::V4(address)) => fold4(address.octets()),
+            (Family::V6, IpAddr::V6(address)) => fold6(address.octets()),
+            // IPVS folds by the service's family: of a tunnel's IPv6 server, the first four bytes.
+            (Family::V4, IpAddr::V6(address)) => (address.to_bits() >> 96) as u32,
+        };
+        Member {
+            server,
+            weight: weights.now,
+            last_weight: weights.last,
+            origin: origin(folded, Some(key.port.to_be_bytes())),
+        }
+    }
+}
+
+/// A server's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weights {
+    /// The weight; 0 takes no new connections.
+    pub(crate) now: u32,
+    /// The last weight above 0 since the server was added; 0 if there was none.
+    pub(crate) last: u32,
+}
+
+impl Weights {
+    /// Those of a server that is added.
+    pub(crate) fn added(weight: u32) -> Self {
+        Weights {
+            now: weight,
+            last: weight,
+        }
+    }
+
+    /// Those after an edit.
+    pub(crate) fn edited(self, weight: u32) -> Self {
+        Weights {
+            now: weight,
+            last: if weight > 0 { weight } else { self.last },
+        }
+    }
 }
 
 /// The state of a service's scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule {
     scheduler: Scheduler,
+    options: SchedulerOptions,
     /// Newest first, the order in which IPVS walks its list.
     members: Vec<Member>,
     state: State,
@@ -66,26 +121,36 @@ pub(crate) struct Layout {
     pub(crate) scaled: Option<u64>,
 }
 
-/// More servers than the packet path compares.
+/// More servers than a scheduler has room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyServers {
-    /// Servers with a weight above 0.
+    /// Which servers, in the plural.
+    pub(crate) what: &'static str,
+    /// How many there are.
     pub(crate) servers: usize,
+    /// How many there may be.
+    pub(crate) room: u32,
 }
 
 impl Schedule {
     /// The schedule of a service without servers.
-    pub(crate) fn new(scheduler: Scheduler) -> Self {
+    pub(crate) fn new(scheduler: Scheduler, options: SchedulerOptions) -> Self {
         let state = State::initial(scheduler, &[]);
         Schedule {
             scheduler,
+            options,
             members: Vec::new(),
             state,
         }
     }
 
     /// The schedule that [`Schedule::word`] was taken from.
-    pub(crate) fn restore(scheduler: Scheduler, members: Vec<Member>, word: u64) -> Self {
+    pub(crate) fn restore(
+        scheduler: Scheduler,
+        options: SchedulerOptions,
+        members: Vec<Member>,
+        word: u64,
+    ) -> Self {
         let last = Some(word as u32).filter(|server| *server != 0);
         let state = match scheduler {
             Scheduler::Rr => State::RoundRobin { last },
@@ -97,6 +162,7 @@ impl Schedule {
         };
         Schedule {
             scheduler,
+            options,
             members,
             state,
         }
@@ -117,6 +183,11 @@ impl Schedule {
     /// The scheduler.
     pub(crate) fn scheduler(&self) -> Scheduler {
         self.scheduler
+    }
+
+    /// Its flags and sizes.
+    pub(crate) fn options(&self) -> SchedulerOptions {
+        self.options
     }
 
     /// Makes the state that of `picks` picks later.
@@ -146,6 +217,9 @@ impl Schedule {
             .find(|member| member.server == server)
         {
             member.weight = weight;
+            if weight > 0 {
+                member.last_weight = weight;
+            }
         }
         self.changed();
     }
@@ -170,8 +244,9 @@ impl Schedule {
         self.changed();
     }
 
-    /// Changes the scheduler; a different one starts afresh.
-    pub(crate) fn set_scheduler(&mut self, scheduler: Scheduler) {
+    /// Changes the scheduler and its options; a different one starts afresh.
+    pub(crate) fn set_scheduler(&mut self, scheduler: Scheduler, options: SchedulerOptions) {
+        self.options = options;
         if scheduler != self.scheduler {
             self.scheduler = scheduler;
             self.state = State::initial(scheduler, &self.members);
@@ -191,7 +266,8 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// The packet path compares no more than [`MOST_SLOTS`] servers.
+    /// The packet path compares no more than [`MOST_SLOTS`] servers, and mh has to have a slot for
+    /// each.
     pub(crate) fn layout(&self) -> Result<Layout, TooManyServers> {
         let (servers, scaled) = match self.state {
             State::RoundRobin { last } => (round_robin::cycle(&self.members, last), false),
@@ -199,7 +275,12 @@ impl Schedule {
                 let (weights, scaled) = weighted::fit(&self.members);
                 (weighted::cycle(&weights, last, current), scaled)
             }
-            State::Stateless => return self.scan(),
+            State::Stateless => {
+                return match self.scheduler {
+                    Scheduler::Dh | Scheduler::Sh | Scheduler::Mh => self.table(),
+                    _ => self.scan(),
+                };
+            }
         };
         let slots = servers
             .into_iter()
@@ -233,7 +314,9 @@ impl Schedule {
             .collect();
         if slots.len() > MOST_SLOTS as usize {
             return Err(TooManyServers {
+                what: "real servers with a weight in one service whose scheduler compares them",
                 servers: slots.len(),
+                room: MOST_SLOTS,
             });
         }
         Ok(Layout {
@@ -241,6 +324,33 @@ impl Schedule {
             slots,
             cycle_start: 0,
             scaled: scaled.then_some(LARGEST_DRAWN_SUM),
+        })
+    }
+
+    /// The table of a hash; empty when nobody takes connections.
+    fn table(&self) -> Result<Layout, TooManyServers> {
+        let size = self.options.table_size;
+        if self.scheduler == Scheduler::Mh && self.members.len() > size.slots() as usize {
+            return Err(TooManyServers {
+                what: "real servers in one service whose mh table has fewer slots",
+                servers: self.members.len(),
+                room: size.slots(),
+            });
+        }
+        let slots = if self.members.iter().all(|member| member.weight == 0) {
+            Vec::new()
+        } else {
+            match self.scheduler {
+                Scheduler::Dh => hashed::destination(&self.members),
+                Scheduler::Sh => hashed::source(&self.members),
+                _ => hashed::maglev(&self.members, size),
+            }
+        };
+        Ok(Layout {
+            choice: choice(self.scheduler),
+            slots,
+            cycle_start: 0,
+            scaled: None,
         })
     }
 }
@@ -255,6 +365,9 @@ pub(crate) fn choice(scheduler: Scheduler) -> Choice {
         Scheduler::Sed => Choice::ShortestDelay,
         Scheduler::Nq => Choice::NeverQueue,
         Scheduler::Twos => Choice::TwoDrawn,
+        Scheduler::Dh => Choice::DestinationHash,
+        Scheduler::Sh => Choice::SourceHash,
+        Scheduler::Mh => Choice::Maglev,
     }
 }
 

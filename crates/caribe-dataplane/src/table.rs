@@ -12,13 +12,13 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use caribe_model::{Forwarding, Scheduler, ServerKey, ServiceKey, Table};
+use caribe_model::{Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table};
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Weights};
 use crate::slots::{FreeRuns, Retired, Run};
 
 /// Room for everything, from the sizes of the maps.
@@ -59,7 +59,7 @@ pub(crate) struct LiveServer {
     /// Method for new connections.
     pub(crate) forwarding: Forwarding,
     /// Weight.
-    pub(crate) weight: u32,
+    pub(crate) weights: Weights,
 }
 
 /// A server that was removed while connections may still refer to it. Added again, it takes its
@@ -179,6 +179,8 @@ pub(crate) enum Step {
         choice: Choice,
         /// The scheduler.
         scheduler: Scheduler,
+        /// Its flags.
+        flags: SchedulerFlags,
     },
     /// Take a server out of service; its connections are refused from now on.
     Discard(u32),
@@ -274,7 +276,7 @@ impl LiveServer {
         caribe_model::Server {
             key: self.key,
             forwarding: self.forwarding,
-            weight: self.weight,
+            weight: self.weights.now,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
 use caribe_health::{Check, Settings};
 use caribe_model::{
-    Family, Forwarding, Scheduler, Server, ServerKey, Service, ServiceKey, Table, TableError,
-    Timeouts,
+    Family, Forwarding, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
+    TableError, Timeouts,
 };
 
 /// A configuration, reduced to what the director acts on.
@@ -39,6 +39,8 @@ pub struct WantedService {
     pub key: ServiceKey,
     /// Scheduler.
     pub scheduler: Scheduler,
+    /// The scheduler's flags and sizes.
+    pub options: SchedulerOptions,
     /// A failed server keeps its place with weight 0.
     pub quiesce: bool,
     /// How its servers are watched.
@@ -143,6 +145,7 @@ impl WantedService {
                 port: block.port,
             },
             scheduler: block.scheduler,
+            options: block.options,
             quiesce: block.quiesce,
             settings: Settings {
                 check: match block.monitor.kind {
@@ -187,6 +190,7 @@ impl WantedService {
         });
         Service {
             scheduler: self.scheduler,
+            options: self.options,
             servers: servers.collect(),
         }
     }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use caribe_model::{Scheduler, Server, ServerKey, Service, ServiceKey, Table, Timeouts};
+use caribe_model::{
+    Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table, Timeouts,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{WantedServer, WantedService};
@@ -391,6 +393,7 @@ impl Overrides {
 fn empty(scheduler: Scheduler) -> Service {
     Service {
         scheduler,
+        options: SchedulerOptions::IPVS,
         servers: Vec::new(),
     }
 }

@@ -4,33 +4,73 @@
 //! follows its loop once, not once for every way that leads to it.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
+use caribe_packet::hash::{
+    BUCKETS, FALLBACK, MOST_PROBES, PORT, bucket, maglev_slot, next_bucket, next_maglev_slot,
+    origin,
+};
 use caribe_packet::least::{Candidate, MOST_SLOTS, Rule, draw};
 use caribe_packet::server::Load;
 use caribe_packet::service::{Choice, Service, Slot, rotate};
 
 use crate::atomic;
+use crate::family::Family;
 use crate::maps::{CURSORS, LOADS, SLOTS};
+use crate::packet::Packet;
 
 /// The server that the service's scheduler picks, if any can take a connection.
 #[inline(always)]
-pub fn server(service: &Service) -> Option<u32> {
-    if service.length == 0 {
+pub fn server<F: Family<WORDS>, const WORDS: usize>(
+    service: &Service,
+    packet: &Packet<F::Address>,
+) -> Option<u32> {
+    let Service { base, length, .. } = *service;
+    if length == 0 {
         return None;
     }
     if service.choice == Choice::Rotate as u8 {
         let cursor = CURSORS.get_ptr_mut(service.cursor)?;
         // SAFETY: a word of a map.
         let picks = unsafe { atomic::fetch_add(cursor, 1) };
-        let slot = SLOTS.get(service.base.wrapping_add(rotate(service, picks)))?;
+        let slot = SLOTS.get(base.wrapping_add(rotate(service, picks)))?;
         return Some(slot.server);
     }
     let number = if service.choice == Choice::TwoDrawn as u8 {
-        two_drawn(service.base, service.length)
+        two_drawn(base, length)
+    } else if service.choice == Choice::DestinationHash as u8 {
+        hashed(base, length, F::fold(packet.destination), 0)
+    } else if service.choice == Choice::SourceHash as u8 {
+        hashed(
+            base,
+            length,
+            client::<F, WORDS>(service, packet),
+            service.flags as u32,
+        )
+    } else if service.choice == Choice::Maglev as u8 {
+        maglev(
+            base,
+            length,
+            client::<F, WORDS>(service, packet),
+            service.flags as u32,
+        )
     } else {
-        least(service.base, service.length, rule(service.choice).0)
+        least(base, length, rule(service.choice).0)
     };
     // No server has index 0.
     if number == 0 { None } else { Some(number) }
+}
+
+/// What sh and mh hash of a packet.
+#[inline(always)]
+fn client<F: Family<WORDS>, const WORDS: usize>(
+    service: &Service,
+    packet: &Packet<F::Address>,
+) -> u32 {
+    let port = if service.flags & PORT != 0 {
+        Some(packet.ports.source)
+    } else {
+        None
+    };
+    origin(F::fold(packet.source), port)
 }
 
 /// The rule of a choice by its number; wlc's for one that is none.
@@ -138,6 +178,66 @@ extern "C" fn at_weight(base: u32, length: u32, number: u64) -> u32 {
         }
     }
     0
+}
+
+/// The server of dh and sh, by the hash of a number; 0 for none.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
+    let first = bucket(origin);
+    let Some(slot) = slot_of(base, length, first) else {
+        return 0;
+    };
+    if slot.weight > 0 {
+        return slot.server;
+    }
+    if flags & FALLBACK as u32 == 0 {
+        return 0;
+    }
+    for tried in 0..BUCKETS {
+        let Some(slot) = slot_of(base, length, next_bucket(first, tried)) else {
+            return 0;
+        };
+        if slot.weight > 0 {
+            return slot.server;
+        }
+    }
+    0
+}
+
+/// The server of mh, by the hash of a number; 0 for none.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
+    let first = maglev_slot(origin, length);
+    let Some(slot) = slot_of(base, length, first) else {
+        return 0;
+    };
+    if slot.weight > 0 {
+        return slot.server;
+    }
+    if flags & FALLBACK as u32 == 0 {
+        return 0;
+    }
+    for tried in 0..MOST_PROBES {
+        let Some(slot) = slot_of(base, length, next_maglev_slot(origin, first, tried, length))
+        else {
+            return 0;
+        };
+        if slot.weight > 0 {
+            return slot.server;
+        }
+    }
+    0
+}
+
+/// A slot of a run that is a hash's table.
+#[inline(always)]
+fn slot_of(base: u32, length: u32, at: u32) -> Option<&'static Slot> {
+    if at >= length {
+        return None;
+    }
+    SLOTS.get(base.wrapping_add(at))
 }
 
 /// A slot and the load of its server.

@@ -2,6 +2,7 @@
 
 use caribe_packet::connection::{Connection, Connection4, Connection6};
 use caribe_packet::filter::{Bit, bit4, bit6};
+use caribe_packet::hash::{fold4, fold6};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::{Endpoints, Key, Key4, Key6};
@@ -39,6 +40,8 @@ pub trait Family<const WORDS: usize> {
     fn slot(slot: u32) -> Option<*mut Connection<Key<WORDS>, Self::Address>>;
     /// A bucket of the reply index.
     fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
+    /// An address as the number that is hashed.
+    fn fold(address: Self::Address) -> u32;
     /// The first address of a server's line that is of this family.
     fn server_address(address: &[u8; 16]) -> Self::Address;
 }
@@ -94,6 +97,11 @@ impl Family<2> for V4 {
     #[inline(always)]
     fn replies(bucket: u32) -> Option<*mut ReplyBucket> {
         maps::REPLIES4.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn fold(address: [u8; 4]) -> u32 {
+        fold4(address)
     }
 
     #[inline(always)]
@@ -153,6 +161,11 @@ impl Family<5> for V6 {
     #[inline(always)]
     fn replies(bucket: u32) -> Option<*mut ReplyBucket> {
         maps::REPLIES6.get_ptr_mut(bucket)
+    }
+
+    #[inline(always)]
+    fn fold(address: [u8; 16]) -> u32 {
+        fold6(address)
     }
 
     #[inline(always)]

@@ -46,7 +46,7 @@ pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(
     if packet.ports.source == FTP_DATA {
         return pass(Verdict::PassedFtpData);
     }
-    let Some(number) = choose::server(service) else {
+    let Some(number) = choose::server::<F, WORDS>(service, packet) else {
         return F::answer(context, packet, Problem::NoServer, moment);
     };
     let Some(server) = SERVERS.get(number) else {

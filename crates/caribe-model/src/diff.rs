@@ -42,7 +42,7 @@ pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
             changes.push(Change::AddService(*key, after));
             continue;
         };
-        if before.scheduler != after.scheduler {
+        if (before.scheduler, before.options) != (after.scheduler, after.options) {
             changes.push(Change::EditService(*key, after));
         }
         for server in &after.servers {
@@ -63,7 +63,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Forwarding, Protocol, Scheduler};
+    use crate::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions};
 
     /// Applies changes the way a data plane does, to prove that they lead to `to`.
     fn apply(table: &Table, changes: &[Change<'_>]) -> Table {
@@ -83,6 +83,7 @@ mod tests {
                 Change::EditService(key, service) => {
                     let at = find(&services, *key);
                     services[at].1.scheduler = service.scheduler;
+                    services[at].1.options = service.options;
                 }
                 Change::RemoveService(key) => services.retain(|(other, _)| other != key),
                 Change::AddServer(key, server) => {
@@ -130,10 +131,14 @@ mod tests {
             forwarding: [Forwarding::Nat, Forwarding::Direct, Forwarding::Tunnel][method],
             weight,
         });
-        let service = (0u16..4, 0usize..4, prop::collection::vec(server, 0..6));
+        let service = (
+            0u16..4,
+            (0usize..4, 0u8..8),
+            prop::collection::vec(server, 0..6),
+        );
         prop::collection::vec(service, 0..5).prop_map(|services| {
             let mut table = Table::default();
-            for (port, scheduler, servers) in services {
+            for (port, (scheduler, flags), servers) in services {
                 let key = ServiceKey::Address {
                     protocol: Protocol::Tcp,
                     address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -141,7 +146,16 @@ mod tests {
                 };
                 let scheduler = Scheduler::ALL[scheduler];
                 // Repeated services and servers are refused; the generator leaves them out.
-                let _ = table.insert(key, Service { scheduler, servers });
+                let options = SchedulerOptions {
+                    flags: SchedulerFlags::from_bits(flags).expect("three bits"),
+                    ..SchedulerOptions::IPVS
+                };
+                let service = Service {
+                    scheduler,
+                    options,
+                    servers,
+                };
+                let _ = table.insert(key, service);
             }
             table
         })

@@ -10,6 +10,7 @@ mod diff;
 mod monotonic;
 mod next_hop;
 mod scheduler;
+mod scheduler_options;
 mod service;
 mod timeouts;
 
@@ -17,6 +18,7 @@ pub use diff::{Change, diff};
 pub use monotonic::Monotonic;
 pub use next_hop::{MacAddress, NextHop};
 pub use scheduler::Scheduler;
+pub use scheduler_options::{SchedulerFlags, SchedulerOptions, TableSize};
 pub use service::{
     Family, Forwarding, Protocol, Server, ServerKey, Service, ServiceKey, Table, TableError,
     UnknownWord,

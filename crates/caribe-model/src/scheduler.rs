@@ -30,11 +30,18 @@ pub enum Scheduler {
     Nq,
     /// Power of two choices: the less loaded of two servers drawn by weight.
     Twos,
+    /// Destination hash: by the address that the packet is for.
+    Dh,
+    /// Source hash: by the client's address.
+    Sh,
+    /// Maglev hash: by the client's address; other clients mostly keep their servers when a
+    /// server comes or goes.
+    Mh,
 }
 
 impl Scheduler {
     /// Every scheduler, in the order of the manual.
-    pub const ALL: [Scheduler; 9] = [
+    pub const ALL: [Scheduler; 12] = [
         Scheduler::Rr,
         Scheduler::Wrr,
         Scheduler::Lc,
@@ -44,6 +51,9 @@ impl Scheduler {
         Scheduler::Sed,
         Scheduler::Nq,
         Scheduler::Twos,
+        Scheduler::Dh,
+        Scheduler::Sh,
+        Scheduler::Mh,
     ];
 
     /// The name in lvs.cf and in ipvsadm.
@@ -58,6 +68,9 @@ impl Scheduler {
             Scheduler::Sed => "sed",
             Scheduler::Nq => "nq",
             Scheduler::Twos => "twos",
+            Scheduler::Dh => "dh",
+            Scheduler::Sh => "sh",
+            Scheduler::Mh => "mh",
         }
     }
 }
@@ -78,7 +91,7 @@ impl FromStr for Scheduler {
             .ok_or(UnknownWord {
                 what: "scheduler",
                 word: word.to_owned(),
-                expected: "rr, wrr, lc, wlc, fo, ovf, sed, nq, twos",
+                expected: "rr, wrr, lc, wlc, fo, ovf, sed, nq, twos, dh, sh, mh",
             })
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Scheduler;
+use crate::{Scheduler, SchedulerOptions};
 
 /// A word that is not one of a closed set, with the set, for messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -216,6 +216,9 @@ impl Server {
 pub struct Service {
     /// How the next server is chosen.
     pub scheduler: Scheduler,
+    /// The scheduler's flags and sizes.
+    #[serde(default)]
+    pub options: SchedulerOptions,
     /// In the order in which they were added. IPVS keeps its list the other way round, newest
     /// first, and so does every iteration and tie-break in the data plane.
     pub servers: Vec<Server>,

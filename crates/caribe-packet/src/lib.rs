@@ -14,6 +14,7 @@ pub mod checksum;
 pub mod connection;
 pub mod ethernet;
 pub mod filter;
+pub mod hash;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;

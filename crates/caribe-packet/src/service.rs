@@ -42,11 +42,17 @@ pub enum Choice {
     NeverQueue = 5,
     /// The less loaded of two that are drawn by weight: twos.
     TwoDrawn = 6,
+    /// The slot of the packet's destination address: dh.
+    DestinationHash = 7,
+    /// The slot of the client's address: sh.
+    SourceHash = 8,
+    /// The slot of the client's address: mh.
+    Maglev = 9,
 }
 
 impl Choice {
     /// Every choice, at its number.
-    pub const ALL: [Choice; 7] = [
+    pub const ALL: [Choice; 10] = [
         Choice::Rotate,
         Choice::Overhead,
         Choice::Highest,
@@ -54,6 +60,9 @@ impl Choice {
         Choice::ShortestDelay,
         Choice::NeverQueue,
         Choice::TwoDrawn,
+        Choice::DestinationHash,
+        Choice::SourceHash,
+        Choice::Maglev,
     ];
 
     /// The rule of a choice that scans all slots for the best.
@@ -65,7 +74,11 @@ impl Choice {
             Choice::Overflow => Some(Rule::OVERFLOW),
             Choice::ShortestDelay => Some(Rule::SHORTEST_DELAY),
             Choice::NeverQueue => Some(Rule::NEVER_QUEUE),
-            Choice::Rotate | Choice::TwoDrawn => None,
+            Choice::Rotate
+            | Choice::TwoDrawn
+            | Choice::DestinationHash
+            | Choice::SourceHash
+            | Choice::Maglev => None,
         }
     }
 }
@@ -90,8 +103,11 @@ pub struct Service {
     /// The director's number of the scheduler: the packet path does not read it, a director that
     /// adopts running maps does.
     pub scheduler: u8,
+    /// The scheduler's flags 1 to 3 as IPVS numbers them, in the lowest bits: for a hash they are
+    /// [`FALLBACK`](crate::hash::FALLBACK) and [`PORT`](crate::hash::PORT).
+    pub flags: u8,
     /// Zero.
-    pub padding: [u8; 2],
+    pub padding: u8,
 }
 
 const _: () = assert!(size_of::<Service>() == 24);
@@ -100,9 +116,9 @@ const _: () = assert!(size_of::<Service>() == 24);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Slot {
-    /// Index of the real server.
+    /// Index of the real server; 0 for an empty slot.
     pub server: u32,
-    /// Weight, at least 1.
+    /// Weight; 0 only in the table of a hash, where a quiesced server keeps its slots.
     pub weight: u32,
 }
 

@@ -1,5 +1,7 @@
 //! Virtual services among each other, and each with its servers.
 
+mod scheduling;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -62,6 +64,7 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
     };
     for (service, origin) in active() {
         one(service, origin, report);
+        scheduling::check(service, origin, report);
     }
     identities(active(), report);
     marks(active(), report);

@@ -1,6 +1,8 @@
 //! Every key of lvs.cf. Defaults, ranges and meaning of Piranha's keys are those of its 0.8.6
 //! daemons; ranges that they did not check are those of IPVS.
 
+use caribe_model::{SchedulerFlags, TableSize};
+
 use super::{Fallback, Key, Kind, Place, Topic};
 
 /// Largest C `int`: what Piranha could hold.
@@ -227,6 +229,22 @@ pub static KEYS: &[Key] = &[
     in_virtual("scheduler", Kind::Scheduler)
         .default("wlc")
         .meaning("How the real server of a new connection is chosen."),
+    in_virtual("scheduler_flags", Kind::Words(&SchedulerFlags::NAMES))
+        .caribe()
+        .meaning(
+            "Flags of the schedulers `sh` and `mh`. `sh-fallback`, `mh-fallback`: when the server \
+             of a client is quiesced (weight 0), the client gets another one; without it, as in \
+             IPVS, its new connections fail until the server is back or removed. `sh-port`, \
+             `mh-port`: the client's port counts too, so that its connections are spread.",
+        ),
+    in_virtual("mh_table_size", Kind::Word(&TableSize::WORDS))
+        .caribe()
+        .default("4093")
+        .meaning(
+            "Slots of the table of `mh`, each 8 bytes. About a hundred for each server keeps \
+             shares even and moves hardly a client when servers come and go; directors that \
+             share a service need the same.",
+        ),
     in_virtual("forward", FORWARDING)
         .caribe()
         .fallback(Fallback::Derived("`network`"))

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use caribe_model::{Forwarding, Protocol};
+use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
 
 use crate::config::{Monitor, MonitorKind, Persistence, RealServer, VirtualService};
 use crate::keys::Place;
@@ -48,6 +48,7 @@ impl Interpreter<'_, '_> {
             port: port?,
             protocol,
             scheduler: section.scheduler("scheduler"),
+            options: self.scheduler_options(section),
             sorry_server: section
                 .address("sorry_server")
                 .filter(|address| !address.is_unspecified()),
@@ -72,6 +73,50 @@ impl Interpreter<'_, '_> {
                     format!("virtual service `{}` has no `address`", section.name()),
                 )
                 .hint("add the VIP and its interface, e.g. `address = 192.0.2.80 eth0:1`");
+        }
+    }
+
+    /// Flags that the scheduler does not have are reported and left out.
+    fn scheduler_options(&mut self, section: &Section<'_>) -> SchedulerOptions {
+        let scheduler = section.scheduler("scheduler");
+        let mut flags = SchedulerFlags::default();
+        for word in section.words("scheduler_flags") {
+            match SchedulerFlags::named(scheduler, word) {
+                Ok(flag) => flags = flags.with(flag),
+                Err(unknown) if section.knows(&["scheduler"]) => self
+                    .report
+                    .error(
+                        section.span("scheduler_flags"),
+                        "flag-of-another-scheduler",
+                        format!("the scheduler `{scheduler}` has no flag `{word}`"),
+                    )
+                    .hint(match SchedulerFlags::of(scheduler) {
+                        [] => "only `sh` and `mh` have flags: remove it".to_owned(),
+                        _ => format!("its flags are {}", unknown.expected),
+                    }),
+                Err(_) => {}
+            }
+        }
+        if section.get("mh_table_size").is_some()
+            && scheduler != Scheduler::Mh
+            && section.knows(&["scheduler"])
+        {
+            self.report
+                .warning(
+                    section.span("mh_table_size"),
+                    "table-size-unused",
+                    format!("`mh_table_size` has no effect with the scheduler `{scheduler}`"),
+                )
+                .hint("remove it, or set `scheduler = mh`");
+        }
+        let slots = section.word("mh_table_size").map(str::parse::<u32>);
+        SchedulerOptions {
+            flags,
+            // The words of the key table are those of the model, and have a default.
+            table_size: slots
+                .and_then(Result::ok)
+                .and_then(|slots| TableSize::try_from(slots).ok())
+                .unwrap_or_default(),
         }
     }
 

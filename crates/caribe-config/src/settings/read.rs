@@ -41,6 +41,7 @@ impl Reader<'_, '_> {
             Kind::Anything => Value::Anything,
             Kind::List => self.list(key, span, &words),
             Kind::Interfaces => self.interfaces(key, &words)?,
+            Kind::Words(known) => self.words(key, &words, known)?,
             Kind::Floating => self.floating(key, first, rest)?,
             _ => {
                 if let [extra, ..] = rest {
@@ -107,7 +108,7 @@ impl Reader<'_, '_> {
             Kind::EscapedText => self.escaped(key, word),
             Kind::Word(words) => self.word(key, word, words),
             Kind::Scheduler => self.scheduler(key, word),
-            Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => {
+            Kind::Floating | Kind::Interfaces | Kind::Words(_) | Kind::List | Kind::Anything => {
                 unreachable!("read by their own functions")
             }
         }
@@ -293,6 +294,7 @@ pub(crate) fn expectation(key: &Key) -> String {
         Kind::Interfaces => "names of interfaces".to_owned(),
         Kind::Text | Kind::EscapedText => "a text".to_owned(),
         Kind::Word(words) => format!("one of {}", listed(words)),
+        Kind::Words(words) => format!("some of {}", listed(words)),
         Kind::Scheduler => format!("one of {}", listed(&available())),
         Kind::List => "a list, `[ a b ]`".to_owned(),
         Kind::Anything => "anything".to_owned(),

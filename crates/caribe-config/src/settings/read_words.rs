@@ -37,6 +37,26 @@ impl Reader<'_, '_> {
         }
     }
 
+    pub(super) fn words(
+        &mut self,
+        key: &Key,
+        words: &[Word<'_>],
+        known: &[&'static str],
+    ) -> Option<Value> {
+        let read: Vec<Option<Value>> = words
+            .iter()
+            .map(|word| self.word(key, word, known))
+            .collect();
+        let found: Option<Vec<&'static str>> = read
+            .into_iter()
+            .map(|value| match value? {
+                Value::Word(word) => Some(word),
+                _ => None,
+            })
+            .collect();
+        found.map(Value::Words)
+    }
+
     pub(super) fn scheduler(&mut self, key: &Key, word: &Word<'_>) -> Option<Value> {
         let text = word.text();
         let known = Scheduler::ALL

@@ -1,5 +1,6 @@
 //! Vectors from the kernel's own schedulers, and properties against [`super::reference`].
 
+mod by_hash;
 mod by_load;
 
 use caribe_packet::service::{Service, rotate};
@@ -8,7 +9,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn member(server: u32, weight: u32) -> Member {
-    Member { server, weight }
+    let key = ServerKey {
+        address: [10, 1, 0, server as u8].into(),
+        port: 80,
+    };
+    Member::new(server, Family::V4, &key, Weights::added(weight))
 }
 
 /// The servers that the packet path would pick from a layout.
@@ -21,7 +26,8 @@ fn rotation(layout: &Layout, picks: u64) -> Vec<u32> {
         cursor: 0,
         choice: layout.choice as u8,
         scheduler: 0,
-        padding: [0; 2],
+        flags: 0,
+        padding: 0,
     };
     if layout.slots.is_empty() {
         return Vec::new();
@@ -37,7 +43,7 @@ fn picks(schedule: &Schedule, count: u64) -> Vec<u32> {
 
 /// A service to which servers were added one by one, oldest first.
 fn added(scheduler: Scheduler, members: &[(u32, u32)]) -> Schedule {
-    let mut schedule = Schedule::new(scheduler);
+    let mut schedule = Schedule::new(scheduler, OPTIONS);
     for (server, weight) in members {
         schedule.add(member(*server, *weight));
     }
@@ -53,9 +59,12 @@ fn started(scheduler: Scheduler, list: &[(u32, u32)]) -> Schedule {
     };
     let oldest_first: Vec<_> = list.iter().rev().copied().collect();
     let mut schedule = added(other, &oldest_first);
-    schedule.set_scheduler(scheduler);
+    schedule.set_scheduler(scheduler, OPTIONS);
     schedule
 }
+
+/// No flags, IPVS's sizes.
+const OPTIONS: SchedulerOptions = SchedulerOptions::IPVS;
 
 const A: u32 = 1;
 const B: u32 = 2;
@@ -178,7 +187,7 @@ fn any_actions() -> impl Strategy<Value = Vec<Action>> {
 /// that was restarted in between is simulated by taking the state through its word.
 macro_rules! same_as_reference {
     ($actions:expr, $scheduler:expr, $reference:expr) => {{
-        let (mut schedule, mut reference) = (Schedule::new($scheduler), $reference);
+        let (mut schedule, mut reference) = (Schedule::new($scheduler, OPTIONS), $reference);
         let mut next = 1;
         for action in $actions {
             match action {
@@ -202,8 +211,12 @@ macro_rules! same_as_reference {
                     let expected: Vec<u32> = (0..count).map_while(|_| reference.pick()).collect();
                     prop_assert_eq!(picks(&schedule, count), expected);
                     schedule.advance(count);
-                    schedule =
-                        Schedule::restore($scheduler, schedule.members.clone(), schedule.word());
+                    schedule = Schedule::restore(
+                        $scheduler,
+                        OPTIONS,
+                        schedule.members.clone(),
+                        schedule.word(),
+                    );
                 }
             }
         }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hashed::greatest_common_divisor;
 use super::{LONGEST_RUN, Member};
 
 /// The members with weights of which a round fits into [`LONGEST_RUN`] picks, and whether they
@@ -54,11 +55,7 @@ fn sum(members: &[Member]) -> u64 {
 /// The greatest common divisor of the weights above 0; 1 if there is none.
 fn divisor(members: &[Member]) -> u32 {
     let common = members.iter().fold(0, |divisor, member| {
-        let (mut a, mut b) = (divisor, member.weight);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        a
+        greatest_common_divisor(divisor, member.weight)
     });
     common.max(1)
 }

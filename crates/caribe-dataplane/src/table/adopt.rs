@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use caribe_model::{Forwarding, Scheduler, ServerKey, ServiceKey};
+use caribe_model::{
+    Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey, TableSize,
+};
 use caribe_packet::service::Slot;
 
 use super::{Discarded, LiveServer, LiveService, LiveTable, Room, Step};
-use crate::schedule::{Member, Schedule};
+use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
 
 /// A service as found in the maps.
@@ -21,6 +23,8 @@ pub(crate) struct FoundService {
     pub(crate) id: u32,
     /// The scheduler.
     pub(crate) scheduler: Scheduler,
+    /// Its flags.
+    pub(crate) flags: SchedulerFlags,
     /// Its slots.
     pub(crate) run: Run,
     /// What the slots hold.
@@ -41,7 +45,7 @@ pub(crate) struct FoundServer {
     /// Method.
     pub(crate) forwarding: Forwarding,
     /// Weight.
-    pub(crate) weight: u32,
+    pub(crate) weights: Weights,
     /// Its place in the order of additions.
     pub(crate) sequence: u64,
     /// False for a discarded server.
@@ -87,7 +91,7 @@ impl LiveTable {
                         service,
                         key: server.key,
                         forwarding: server.forwarding,
-                        weight: server.weight,
+                        weights: server.weights,
                     },
                 );
                 continue;
@@ -148,12 +152,20 @@ impl LiveTable {
         let members = servers
             .iter()
             .rev()
-            .map(|index| Member {
-                server: *index,
-                weight: self.servers[index].weight,
+            .map(|index| {
+                let server = &self.servers[index];
+                Member::new(*index, key.family(), &server.key, server.weights)
             })
             .collect();
-        let schedule = Schedule::restore(found.scheduler, members, found.state);
+        let options = SchedulerOptions {
+            flags: found.flags,
+            // Of an empty table the size is not known: if it is another, the next change says so.
+            table_size: match found.scheduler {
+                Scheduler::Mh => TableSize::try_from(found.run.length).unwrap_or_default(),
+                _ => TableSize::default(),
+            },
+        };
+        let schedule = Schedule::restore(found.scheduler, options, members, found.state);
         if !schedule
             .layout()
             .is_ok_and(|layout| layout.slots == found.slots)
@@ -162,6 +174,7 @@ impl LiveTable {
         }
         let model = caribe_model::Service {
             scheduler: found.scheduler,
+            options,
             servers: servers
                 .iter()
                 .map(|index| self.servers[index].model())

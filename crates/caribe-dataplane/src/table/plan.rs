@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_model::{Change, Server, ServerKey, Service, ServiceKey, Table, diff};
-use caribe_packet::least::MOST_SLOTS;
 use caribe_packet::service::Choice;
 
 use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step};
-use crate::schedule::{Member, Schedule};
+use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
 
 /// A change, worked out.
@@ -121,7 +120,8 @@ impl Draft<'_> {
             Change::RemoveService(key) => self.remove_service(key),
             Change::AddService(key, service) => self.add_service(*key, service)?,
             Change::EditService(key, service) => {
-                self.touch(*key).schedule.set_scheduler(service.scheduler);
+                let schedule = &mut self.touch(*key).schedule;
+                schedule.set_scheduler(service.scheduler, service.options);
             }
             Change::AddServer(key, server) => self.add_server(*key, server)?,
             Change::EditServer(key, server) => self.edit_server(*key, server),
@@ -221,7 +221,7 @@ impl Draft<'_> {
         let live = LiveService {
             id,
             servers: Vec::new(),
-            schedule: Schedule::new(service.scheduler),
+            schedule: Schedule::new(service.scheduler, service.options),
             run: Run { base: 0, length: 0 },
             cursor: 0,
         };
@@ -240,17 +240,15 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
-            weight: server.weight,
+            weights: Weights::added(server.weight),
         };
         let sequence = self.table.next_sequence;
         self.table.next_sequence += 1;
         self.table.servers.insert(index, live);
         let service = self.touch(key);
         service.servers.push(index);
-        service.schedule.add(Member {
-            server: index,
-            weight: server.weight,
-        });
+        let member = Member::new(index, key.family(), &server.key, live.weights);
+        service.schedule.add(member);
         let service = service.id;
         self.servers.push(Step::PutServer {
             index,
@@ -310,7 +308,7 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
-            weight: server.weight,
+            weights: self.table.servers[&index].weights.edited(server.weight),
         };
         self.table.servers.insert(index, live);
         self.servers.push(Step::EditServer {
@@ -339,9 +337,9 @@ impl Draft<'_> {
                 .schedule
                 .layout()
                 .map_err(|refused| Refusal::Capacity {
-                    what: "real servers with a weight in one service whose scheduler compares them",
+                    what: refused.what,
                     needed: refused.servers,
-                    room: MOST_SLOTS as usize,
+                    room: refused.room as usize,
                     soon: false,
                 })?;
             runs.insert(*key, layout);
@@ -389,6 +387,7 @@ impl Draft<'_> {
                 cursor,
                 choice: layout.choice,
                 scheduler: service.schedule.scheduler(),
+                flags: service.schedule.options().flags,
             });
         }
         Ok(steps)

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use caribe_model::{Protocol, Server, Service};
+use caribe_model::{Protocol, SchedulerOptions, Server, Service};
 use proptest::prelude::*;
 
 use super::*;
@@ -34,6 +34,7 @@ struct Value {
     cursor: u32,
     choice: Choice,
     scheduler: Scheduler,
+    flags: SchedulerFlags,
 }
 
 /// The maps.
@@ -129,6 +130,7 @@ impl Memory {
                 cursor,
                 choice,
                 scheduler,
+                flags,
             } => {
                 assert!(cycle_start == 0 || cycle_start < run.length);
                 let new = Value {
@@ -137,6 +139,7 @@ impl Memory {
                     cursor,
                     choice,
                     scheduler,
+                    flags,
                 };
                 if let Some(former) = self.services.insert(key, new) {
                     self.retire(&former);
@@ -238,6 +241,7 @@ impl Memory {
             let found = FoundService {
                 id: service.id,
                 scheduler: service.scheduler,
+                flags: service.flags,
                 run,
                 slots: (run.base..run.base + run.length)
                     .map(|slot| self.slots[&slot])
@@ -255,7 +259,7 @@ impl Memory {
                 service: entry.service,
                 key: entry.server.key,
                 forwarding: entry.server.forwarding,
-                weight: entry.server.weight,
+                weights: entry.server.weights,
                 sequence: entry.sequence,
                 in_service: entry.in_service,
             };
@@ -287,6 +291,7 @@ impl Memory {
         for (key, service) in table.services() {
             let held = &self.services[key];
             assert_eq!(held.scheduler, service.scheduler);
+            assert_eq!(held.flags, service.options.flags);
             let rotates = matches!(service.scheduler, Scheduler::Rr | Scheduler::Wrr);
             assert_eq!(held.choice == Choice::Rotate, rotates);
             let entries = self.servers.values();
@@ -347,10 +352,12 @@ fn any_table() -> impl Strategy<Value = Table> {
         },
         weight,
     });
-    let service = (0u16..4, 0usize..4, prop::collection::vec(server, 0..4));
+    // Those whose runs are as long as their servers' weights add up to, at most.
+    let scheduler = (0usize..9, 0u8..8);
+    let service = (0u16..4, scheduler, prop::collection::vec(server, 0..4));
     prop::collection::vec(service, 0..4).prop_map(|services| {
         let mut table = Table::default();
-        for (number, scheduler, servers) in services {
+        for (number, (scheduler, flags), servers) in services {
             let key = ServiceKey::Address {
                 protocol: Protocol::Tcp,
                 // Two VIPs with two services each.
@@ -362,6 +369,10 @@ fn any_table() -> impl Strategy<Value = Table> {
                 key,
                 Service {
                     scheduler: Scheduler::ALL[scheduler],
+                    options: SchedulerOptions {
+                        flags: SchedulerFlags::from_bits(flags).expect("three bits"),
+                        ..SchedulerOptions::IPVS
+                    },
                     servers,
                 },
             );
@@ -485,6 +496,7 @@ fn one_service(servers: &[(u8, u32)]) -> Table {
     });
     let service = Service {
         scheduler: Scheduler::Rr,
+        options: SchedulerOptions::IPVS,
         servers: servers.collect(),
     };
     table.insert(key, service).expect("a legal table");
@@ -570,6 +582,7 @@ fn maps_that_contradict_themselves_are_told() {
     let good = FoundService {
         id: 1,
         scheduler: Scheduler::Rr,
+        flags: SchedulerFlags::default(),
         run: Run { base: 0, length: 0 },
         slots: Vec::new(),
         cursor: 1,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use caribe_model::{NextHop, ServiceKey};
+use caribe_model::{NextHop, SchedulerFlags, ServiceKey};
 use caribe_packet::server::IN_SERVICE;
 use caribe_packet::service::Service;
 
@@ -62,6 +62,8 @@ fn found_service(maps: &Maps, key: &ServiceKey, service: &Service) -> Result<Fou
     Ok(FoundService {
         id: service.id,
         scheduler,
+        flags: SchedulerFlags::from_bits(service.flags)
+            .ok_or_else(|| format!("service {key} has unknown flags"))?,
         run,
         // Below the array's length, which is a u32.
         slots: (run.base..end as u32)
@@ -82,12 +84,14 @@ fn found_servers(maps: &Maps) -> Result<BTreeMap<u32, FoundServer>, String> {
         }
         let forwarding = encoding::forwarding_from_number(server.forwarding)
             .ok_or_else(|| format!("server {index} has no known forwarding method"))?;
+        let (sequence, weights) =
+            encoding::from_roster_word(maps.roster.read(index), server.weight);
         let server = FoundServer {
             service: server.service,
             key: encoding::server_key(&server),
             forwarding,
-            weight: server.weight,
-            sequence: maps.roster.read(index),
+            weights,
+            sequence,
             in_service,
         };
         found.insert(index, server);

@@ -66,14 +66,19 @@ impl XdpDataplane {
                     self.maps.loads.write(*index, &0);
                     self.maps.close_traffic(*index, None)?;
                 }
-                self.maps.roster.write(*index, sequence);
+                let word = encoding::roster_word(*sequence, server.weights);
+                self.maps.roster.write(*index, &word);
                 self.put_server(*index, *service, server, *fresh);
                 Ok(())
             }
             Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
             Step::EditServer { index, server } => {
+                let word = self.maps.roster.read(*index);
+                let (sequence, _) = encoding::from_roster_word(word, 0);
+                let word = encoding::roster_word(sequence, server.weights);
+                self.maps.roster.write(*index, &word);
                 let entry = Server {
-                    weight: server.weight,
+                    weight: server.weights.now,
                     forwarding: encoding::forwarding_number(server.forwarding),
                     ..self.maps.servers.read(*index)
                 };
@@ -99,6 +104,7 @@ impl XdpDataplane {
                 cursor,
                 choice,
                 scheduler,
+                flags,
             } => {
                 let service = Service {
                     id: *id,
@@ -108,7 +114,8 @@ impl XdpDataplane {
                     cursor: Maps::cursor_index(*cursor),
                     choice: *choice as u8,
                     scheduler: encoding::scheduler_number(*scheduler),
-                    padding: [0; 2],
+                    flags: flags.bits(),
+                    padding: 0,
                 };
                 self.maps.put_service(key, &service)
             }
@@ -140,7 +147,7 @@ impl XdpDataplane {
             address: encoding::wide(server.key.address),
             port: server.key.port.to_be_bytes(),
             service,
-            weight: server.weight,
+            weight: server.weights.now,
             forwarding: encoding::forwarding_number(server.forwarding),
             flags: encoding::server_flags(&server.key),
             generation: generation.wrapping_add(u16::from(fresh)),

@@ -8,6 +8,8 @@ use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
 use caribe_packet::tcp_state::State;
 
+use crate::schedule::Weights;
+
 /// Key of an IPv4 service, as bytes.
 pub(super) type Key4 = [u8; 8];
 /// Key of an IPv6 service, as bytes.
@@ -82,7 +84,7 @@ pub(super) fn key_from6(bytes: Key6) -> Option<ServiceKey> {
 
 /// A service as the words of its map's value.
 pub(super) fn service_words(service: &Service) -> ServiceWords {
-    let last = u32::from_ne_bytes([service.choice, service.scheduler, 0, 0]);
+    let last = u32::from_ne_bytes([service.choice, service.scheduler, service.flags, 0]);
     let Service {
         id,
         base,
@@ -97,7 +99,7 @@ pub(super) fn service_words(service: &Service) -> ServiceWords {
 /// The other way.
 pub(super) fn service_from_words(words: ServiceWords) -> Service {
     let [id, base, length, cycle_start, cursor, last] = words;
-    let [choice, scheduler, ..] = last.to_ne_bytes();
+    let [choice, scheduler, flags, _] = last.to_ne_bytes();
     Service {
         id,
         base,
@@ -106,7 +108,8 @@ pub(super) fn service_from_words(words: ServiceWords) -> Service {
         cursor,
         choice,
         scheduler,
-        padding: [0; 2],
+        flags,
+        padding: 0,
     }
 }
 
@@ -123,6 +126,25 @@ pub(super) fn scheduler_number(scheduler: Scheduler) -> u8 {
 pub(super) fn scheduler_from_number(number: u8) -> Option<Scheduler> {
     Scheduler::ALL.get(usize::from(number)).copied()
 }
+
+/// A server's word of the roster: its place in the order of additions, and above it the last
+/// weight above 0, which has 31 bits.
+pub(super) fn roster_word(sequence: u64, weights: Weights) -> u64 {
+    sequence & SEQUENCE | u64::from(weights.last) << SEQUENCE.count_ones()
+}
+
+/// The other way; the weight itself is in the server's entry.
+pub(super) fn from_roster_word(word: u64, weight: u32) -> (u64, Weights) {
+    let weights = Weights {
+        now: weight,
+        // What is left of 64 bits is 31 bits.
+        last: (word >> SEQUENCE.count_ones()) as u32,
+    };
+    (word & SEQUENCE, weights)
+}
+
+/// Bits of the roster that count additions: a thousand a second for 99 days.
+const SEQUENCE: u64 = (1 << 33) - 1;
 
 /// An address in 16 bytes, IPv4 in the first four.
 pub(super) fn wide(address: IpAddr) -> [u8; 16] {
@@ -249,6 +271,15 @@ mod tests {
             );
         }
         assert_eq!(forwarding_from_number(1), None);
+    }
+
+    #[test]
+    fn roster_words_come_back_as_they_were() {
+        for (sequence, now, last) in [(1, 0, 0), (SEQUENCE, 0, i32::MAX as u32), (77, 5, 5)] {
+            let weights = Weights { now, last };
+            let word = roster_word(sequence, weights);
+            assert_eq!(from_roster_word(word, now), (sequence, weights));
+        }
     }
 
     #[test]

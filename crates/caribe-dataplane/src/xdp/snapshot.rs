@@ -60,7 +60,7 @@ impl XdpDataplane {
             let live = LiveServer {
                 key: server.key,
                 forwarding: server.forwarding,
-                weight: server.weight,
+                weight: server.weights.now,
                 active: load.active(),
                 inactive: load.inactive(),
                 traffic: self.maps.traffic(*index)?,
@@ -72,6 +72,7 @@ impl XdpDataplane {
         Ok(LiveService {
             key: *key,
             scheduler: service.schedule.scheduler(),
+            options: service.schedule.options(),
             servers,
             traffic,
         })

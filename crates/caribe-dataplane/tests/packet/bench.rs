@@ -296,7 +296,13 @@ impl<'a> Bench<'a> {
         let cursor = self.next_cursor;
         self.next_cursor += 1;
         let slots: Vec<_> = servers.iter().map(|server| (*server, 1)).collect();
-        self.service(vip, protocol, Choice::Rotate, &slots, (cycle_start, cursor));
+        self.service(
+            vip,
+            protocol,
+            (Choice::Rotate, 0),
+            &slots,
+            (cycle_start, cursor),
+        );
         cursor
     }
 
@@ -313,14 +319,25 @@ impl<'a> Bench<'a> {
         choice: Choice,
         servers: &[(u32, u32)],
     ) {
-        self.service(vip, protocol, choice, servers, (0, 0));
+        self.service(vip, protocol, (choice, 0), servers, (0, 0));
+    }
+
+    /// Enters a TCP service whose slots are the table of a hash.
+    pub(crate) fn hashing(
+        &mut self,
+        vip: (IpAddr, u16),
+        choice: Choice,
+        flags: u8,
+        slots: &[(u32, u32)],
+    ) {
+        self.service(vip, 6, (choice, flags), slots, (0, 0));
     }
 
     fn service(
         &mut self,
         (address, port): (IpAddr, u16),
         protocol: u8,
-        choice: Choice,
+        (choice, flags): (Choice, u8),
         slots: &[(u32, u32)],
         (cycle_start, cursor): (u32, u32),
     ) {
@@ -346,7 +363,8 @@ impl<'a> Bench<'a> {
             cursor,
             choice: choice as u8,
             scheduler: 0,
-            padding: [0; 2],
+            flags,
+            padding: 0,
         };
         self.plane.set_service(address, port, protocol, service);
     }

@@ -38,6 +38,7 @@ mod pod;
 mod refusals;
 mod replies;
 mod schedulers;
+mod schedulers_by_hash;
 mod schedulers_by_load;
 mod tunnel;
 mod witness;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     counters::cases(&mut cases);
     schedulers::cases(&mut cases);
     schedulers_by_load::cases(&mut cases);
+    schedulers_by_hash::cases(&mut cases);
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);

@@ -13,8 +13,8 @@ use caribe_dataplane::xdp::probe::Action;
 use caribe_dataplane::xdp::{Options, XdpDataplane};
 use caribe_dataplane::{Dataplane as _, Snapshot};
 use caribe_model::{
-    Forwarding, MacAddress, NextHop, Protocol, Scheduler, Server, ServerKey, Service, ServiceKey,
-    Table,
+    Forwarding, MacAddress, NextHop, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
+    Service, ServiceKey, Table,
 };
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -163,6 +163,7 @@ pub(crate) fn table(forwarding: Forwarding, services: &[Line<'_>]) -> Table {
                 *key,
                 Service {
                     scheduler: *scheduler,
+                    options: SchedulerOptions::IPVS,
                     servers,
                 },
             )

@@ -196,6 +196,7 @@ impl World {
             caribe_dataplane::LiveService {
                 key: *key,
                 scheduler: service.scheduler,
+                options: service.options,
                 servers: servers
                     .map(|server| caribe_dataplane::LiveServer {
                         key: server.key,

@@ -5,7 +5,7 @@ use caribe_config::config::{
 };
 use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
 use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
-use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey};
+use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
 use caribe_network::AddressOutcome;
 
 use super::*;
@@ -48,6 +48,7 @@ pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
         port: 80,
         protocol: Protocol::Tcp,
         scheduler: Scheduler::Wlc,
+        options: SchedulerOptions::IPVS,
         sorry_server: None,
         persistence: None,
         monitor: Monitor {
@@ -405,6 +406,7 @@ fn adopted(weights: &[(u8, u32)]) -> Setup {
             services: vec![LiveService {
                 key: id(1, 1).service,
                 scheduler: Scheduler::Wlc,
+                options: SchedulerOptions::IPVS,
                 servers: servers.collect(),
                 traffic: Traffic::default(),
             }],

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use caribe_dataplane::Traffic;
-use caribe_model::{Family, Forwarding, Scheduler};
+use caribe_model::{Family, Forwarding, Scheduler, SchedulerOptions};
 
 use super::*;
 
@@ -13,6 +13,7 @@ fn service(key: ServiceKey, scheduler: Scheduler, servers: Vec<LiveServer>) -> L
     LiveService {
         key,
         scheduler,
+        options: SchedulerOptions::IPVS,
         servers,
         traffic: Traffic::default(),
     }

@@ -203,7 +203,7 @@ fn wlc_as_the_real_kernel_picked() {
 fn servers_are_bounded_by_what_the_packet_path_compares() {
     let most = MOST_SLOTS;
     for scheduler in BY_LOAD.into_iter().chain([Scheduler::Twos]) {
-        let mut schedule = Schedule::new(scheduler);
+        let mut schedule = Schedule::new(scheduler, OPTIONS);
         for server in 1..=most {
             schedule.add(member(server, 1));
         }
@@ -230,7 +230,7 @@ proptest! {
         let list: Vec<Member> =
             (1..).zip(&servers).map(|(server, (weight, ..))| member(server, *weight)).collect();
         let of = |server: u32| servers[server as usize - 1];
-        let layout = Schedule::restore(scheduler, list.clone(), 0).layout().expect("few servers");
+        let layout = Schedule::restore(scheduler, OPTIONS, list.clone(), 0).layout().expect("few servers");
         let picked = pick(&layout, |server| load(of(server).1, of(server).2));
         let loads = |server: u32| (u64::from(of(server).1), u64::from(of(server).2));
         prop_assert_eq!(picked, reference::by_load(scheduler, &list, &loads));

@@ -325,6 +325,7 @@ fn live(connections: u64) -> Snapshot {
     let service = |vip, host| LiveService {
         key: key(vip),
         scheduler: Scheduler::Wlc,
+        options: caribe_model::SchedulerOptions::IPVS,
         servers: vec![server(host)],
         traffic,
     };
