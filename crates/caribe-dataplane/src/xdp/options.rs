@@ -22,9 +22,10 @@ pub struct Options {
     /// Real servers of all services; as many removed ones fit beside them while their
     /// connections end.
     pub servers: u32,
-    /// Slots of all schedulers: a server of rr, lc and wlc takes one, a service with wrr takes
-    /// the sum of its weights over their divisor (at most 65,536). A change needs room for the
-    /// service's old and new slots at once.
+    /// Slots of all schedulers: a server takes one, but a service with wrr takes the sum of its
+    /// weights over their divisor (at most 65,536), one with dh or sh 256, and one with mh the
+    /// size of its table (4,093 unless it says otherwise). A change needs room for the service's
+    /// old and new slots at once.
     pub slots: u32,
     /// Idle timeouts of connections.
     pub timeouts: Timeouts,
