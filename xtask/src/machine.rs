@@ -43,6 +43,7 @@ const NEEDS: &[Need] = &[
     need(Purpose::Lab, "curl", "curl"),
     need(Purpose::Lab, "wrk", "wrk"),
     need(Purpose::Lab, "tshark", "tshark"),
+    need(Purpose::Lab, "ipvsadm", "ipvsadm"),
     need(Purpose::Lab, "nft", "nftables"),
     need(Purpose::Guest, "qemu-system-x86_64", "qemu-system-x86"),
     need(

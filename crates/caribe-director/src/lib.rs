@@ -20,7 +20,6 @@ mod effect;
 mod estimator;
 mod event;
 mod intent;
-pub mod listing;
 mod live_table;
 mod notice;
 mod overrides;

@@ -9,7 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table, Timeouts,
+    Scheduler, SchedulerFlags, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
+    Timeouts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,9 @@ use crate::{WantedServer, WantedService};
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// A new service without servers.
-    AddService(ServiceKey, Scheduler),
-    /// Another scheduler.
-    EditService(ServiceKey, Scheduler),
+    AddService(ServiceKey, Scheduler, SchedulerFlags),
+    /// Another scheduler, or other flags.
+    EditService(ServiceKey, Scheduler, SchedulerFlags),
     /// A service less, and its servers.
     RemoveService(ServiceKey),
     /// No services at all.
@@ -49,9 +50,12 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::AddService(key, scheduler) => write!(f, "add {key} ({scheduler})"),
-            Change::EditService(key, scheduler) => {
-                write!(f, "edit {key}: scheduler {scheduler}")
+            Change::AddService(key, scheduler, flags) => {
+                write!(f, "add {key} ({})", Scheduling(*scheduler, *flags))
+            }
+            Change::EditService(key, scheduler, flags) => {
+                let scheduling = Scheduling(*scheduler, *flags);
+                write!(f, "edit {key}: scheduler {scheduling}")
             }
             Change::RemoveService(key) => write!(f, "remove {key}"),
             Change::Clear => f.write_str("remove every service"),
@@ -63,6 +67,22 @@ impl fmt::Display for Change {
             }
             Change::Revert => f.write_str("everything as configured"),
         }
+    }
+}
+
+/// A scheduler with its flags.
+struct Scheduling(Scheduler, SchedulerFlags);
+
+impl fmt::Display for Scheduling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scheduling(scheduler, flags) = self;
+        write!(f, "{scheduler}")?;
+        for (name, flag) in SchedulerFlags::of(*scheduler) {
+            if flags.contains(*flag) {
+                write!(f, " {name}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -127,7 +147,7 @@ enum ServiceOverride {
     Replaced(Service),
     /// It is as configured, but for this.
     Adjusted {
-        scheduler: Option<Scheduler>,
+        scheduler: Option<(Scheduler, SchedulerFlags)>,
         /// Servers in the order in which they were changed; `None` is gone.
         servers: Vec<(ServerKey, Option<Server>)>,
     },
@@ -157,16 +177,16 @@ impl Overrides {
             service.servers.iter().any(|server| server.key == key)
         };
         match change {
-            Change::AddService(key, scheduler) => {
+            Change::AddService(key, scheduler, flags) => {
                 if table.service(key).is_some() {
                     return Err(ChangeRefusal::ServiceExists(*key));
                 }
-                let service = ServiceOverride::Replaced(empty(*scheduler));
+                let service = ServiceOverride::Replaced(empty(*scheduler, *flags));
                 self.services.insert(*key, service);
             }
-            Change::EditService(key, scheduler) => {
+            Change::EditService(key, scheduler, flags) => {
                 known(key)?;
-                self.edit_service(*key, *scheduler);
+                self.edit_service(*key, *scheduler, *flags);
             }
             Change::RemoveService(key) => {
                 known(key)?;
@@ -233,10 +253,13 @@ impl Overrides {
             })
     }
 
-    fn edit_service(&mut self, key: ServiceKey, scheduler: Scheduler) {
+    fn edit_service(&mut self, key: ServiceKey, scheduler: Scheduler, flags: SchedulerFlags) {
         match self.entry(key) {
-            ServiceOverride::Replaced(service) => service.scheduler = scheduler,
-            ServiceOverride::Adjusted { scheduler: own, .. } => *own = Some(scheduler),
+            ServiceOverride::Replaced(service) => {
+                service.scheduler = scheduler;
+                service.options.flags = flags;
+            }
+            ServiceOverride::Adjusted { scheduler: own, .. } => *own = Some((scheduler, flags)),
             // What is gone was refused.
             ServiceOverride::Removed => {}
         }
@@ -319,7 +342,10 @@ impl Overrides {
         });
         servers.extend(own.filter_map(|(_, server)| server.clone()));
         let mut service = wanted.with(|_| None);
-        service.scheduler = scheduler.unwrap_or(wanted.scheduler);
+        if let Some((scheduler, flags)) = scheduler {
+            service.scheduler = scheduler;
+            service.options.flags = flags;
+        }
         service.servers = servers;
         Some(service)
     }
@@ -363,13 +389,15 @@ impl Overrides {
             match change {
                 ServiceOverride::Removed => lines.push(format!("{key}: removed")),
                 ServiceOverride::Replaced(service) => {
-                    lines.push(format!("{key}: by hand ({})", service.scheduler));
+                    let scheduling = Scheduling(service.scheduler, service.options.flags);
+                    lines.push(format!("{key}: by hand ({scheduling})"));
                     let servers = service.servers.iter();
                     lines.extend(servers.map(|server| format!("{key}: {}", Shown(server))));
                 }
                 ServiceOverride::Adjusted { scheduler, servers } => {
-                    let scheduler = scheduler.iter();
-                    lines.extend(scheduler.map(|it| format!("{key}: scheduler {it}")));
+                    let scheduling = scheduler.map(|(name, flags)| Scheduling(name, flags));
+                    let scheduling = scheduling.iter();
+                    lines.extend(scheduling.map(|it| format!("{key}: scheduler {it}")));
                     lines.extend(servers.iter().map(|(server, change)| match change {
                         Some(server) => format!("{key}: {}", Shown(server)),
                         None => format!("{key}: {server} removed"),
@@ -390,10 +418,13 @@ impl Overrides {
 }
 
 /// A new service.
-fn empty(scheduler: Scheduler) -> Service {
+fn empty(scheduler: Scheduler, flags: SchedulerFlags) -> Service {
     Service {
         scheduler,
-        options: SchedulerOptions::IPVS,
+        options: SchedulerOptions {
+            flags,
+            ..SchedulerOptions::IPVS
+        },
         servers: Vec::new(),
     }
 }

@@ -93,13 +93,20 @@ impl From<caribe_model::Forwarding> for Forwarding {
     }
 }
 
+/// What the data plane knows of a service: identity, scheduler and its flags.
+type PlainService = (ServiceKey, Scheduler, caribe_model::SchedulerFlags);
+
 impl Service {
-    /// A service that has nothing but a scheduler.
-    pub fn plain(key: ServiceKey, scheduler: Scheduler) -> Self {
+    /// A service that has nothing but a scheduler with its flags.
+    pub fn plain(
+        key: ServiceKey,
+        scheduler: Scheduler,
+        flags: caribe_model::SchedulerFlags,
+    ) -> Self {
         Service {
             id: key.into(),
             scheduler: SchedulerName::new(scheduler.name()),
-            flags: SchedulerFlags::default(),
+            flags: SchedulerFlags::from_bits(flags.bits()),
             persistence: None,
             netmask: Netmask::whole(key.family()),
             engine: None,
@@ -107,13 +114,13 @@ impl Service {
         }
     }
 
-    /// Identity and scheduler, if there is nothing else to it.
+    /// Identity, scheduler and its flags, if there is nothing else to it.
     ///
     /// # Errors
     ///
     /// Names the first thing that this release cannot do. A scheduler that IPVS does not have
     /// either is `Ok(None)`.
-    pub fn to_model(&self) -> Result<Option<(ServiceKey, Scheduler)>, Unsupported> {
+    pub fn to_model(&self) -> Result<Option<PlainService>, Unsupported> {
         let key = ServiceKey::try_from(self.id);
         if self.persistence.is_some() {
             return unsupported("persistence (-p)");
@@ -125,15 +132,14 @@ impl Service {
         if self.one_packet {
             return unsupported("one-packet scheduling (-o)");
         }
-        if !self.flags.is_empty() {
-            return unsupported("scheduler flags (-b)");
-        }
         if !self.netmask.is_whole() {
             return unsupported("netmasks (-M)");
         }
         let name = self.scheduler.as_str();
+        let flags = caribe_model::SchedulerFlags::from_bits(self.flags.bits());
         match name.parse() {
-            Ok(scheduler) => Ok(Some((key, scheduler))),
+            // There are three bits on both sides.
+            Ok(scheduler) => Ok(Some((key, scheduler, flags.unwrap_or_default()))),
             Err(_) if SchedulerName::KNOWN.contains(&name) => {
                 unsupported(format!("scheduler {name}"))
             }

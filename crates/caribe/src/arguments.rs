@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
     /// whether it is in place.
     RealServer(caribe_real_server::cli::Args),
-    /// List the live table as ipvsadm does (`caribe ipvsadm -L -n`).
+    /// List and change the live table as ipvsadm does (`caribe ipvsadm -L -n`).
     Ipvsadm(IpvsadmArguments),
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct StatusArguments {
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct IpvsadmArguments {
-    /// Words of ipvsadm: `-L` or `-l`, with `-n`, or with `-t`, `-u`, `-f` for one service.
+    /// Words of ipvsadm: `-h` tells them all.
     #[arg(
         value_name = "WORDS",
         trailing_var_arg = true,

@@ -4,15 +4,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use caribe_director::ControlPaths;
-use http_body_util::{BodyExt, Empty, Limited};
+use caribe_director::{ChangeRefusal, ControlPaths};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 /// Longest time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ pub(crate) enum ClientError {
     Broken { socket: PathBuf, reason: String },
     #[error("the director answered: {reason} ({status})")]
     Refused { status: StatusCode, reason: String },
+    #[error(transparent)]
+    Change(ChangeRefusal),
     #[error(
         "the director's answer cannot be read ({0}): is it of another version than this command?"
     )]
@@ -51,29 +54,62 @@ pub(crate) enum ClientError {
 #[derive(Deserialize)]
 struct Failure {
     error: String,
+    refusal: Option<ChangeRefusal>,
 }
 
-/// Asks the director with that runtime directory for a document.
-pub(crate) fn get<T: DeserializeOwned>(directory: &Path, path: &str) -> Result<T, ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ClientError::Runtime)?;
-    let socket = ControlPaths::in_runtime_dir(directory).socket;
-    let answer = runtime.block_on(async {
-        let exchange = exchange(directory, &socket, path);
-        tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .unwrap_or_else(|_elapsed| {
-                Err(ClientError::Timeout {
-                    socket: socket.clone(),
+/// Asks the director with one runtime directory.
+#[derive(Debug)]
+pub(crate) struct Client {
+    directory: PathBuf,
+    runtime: Runtime,
+}
+
+impl Client {
+    pub(crate) fn new(directory: &Path) -> Result<Self, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ClientError::Runtime)?;
+        Ok(Client {
+            directory: directory.to_owned(),
+            runtime,
+        })
+    }
+
+    /// Asks for a document.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.exchange(Method::GET, path, Bytes::new())?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Sends a document, to which there is no answer but that it was heeded.
+    pub(crate) fn post<T: Serialize>(&self, path: &str, document: &T) -> Result<(), ClientError> {
+        let body = Bytes::from(serde_json::to_vec(document)?);
+        self.exchange(Method::POST, path, body).map(drop)
+    }
+
+    fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let socket = ControlPaths::in_runtime_dir(&self.directory).socket;
+        self.runtime.block_on(async {
+            let exchange = exchange(&self.directory, &socket, method, path, body);
+            tokio::time::timeout(TIMEOUT, exchange)
+                .await
+                .unwrap_or_else(|_elapsed| {
+                    Err(ClientError::Timeout {
+                        socket: socket.clone(),
+                    })
                 })
-            })
-    })?;
-    Ok(serde_json::from_slice(&answer)?)
+        })
+    }
 }
 
-async fn exchange(directory: &Path, socket: &Path, path: &str) -> Result<Bytes, ClientError> {
+async fn exchange(
+    directory: &Path,
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Bytes, ClientError> {
     let broken = |error: &dyn std::fmt::Display| ClientError::Broken {
         socket: socket.to_owned(),
         reason: error.to_string(),
@@ -97,9 +133,12 @@ async fn exchange(directory: &Path, socket: &Path, path: &str) -> Result<Bytes, 
         .map_err(|error| broken(&error))?;
     // Its end, good or bad, shows in the answer below.
     tokio::spawn(connection);
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(hyper::header::HOST, "caribe")
-        .body(Empty::<Bytes>::new())
+        .header(hyper::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
         .map_err(|error| broken(&error))?;
     let response = sender
         .send_request(request)
@@ -111,12 +150,21 @@ async fn exchange(directory: &Path, socket: &Path, path: &str) -> Result<Bytes, 
         .await
         .map_err(|error| broken(&error))?
         .to_bytes();
-    if status != StatusCode::OK {
-        let reason = match serde_json::from_slice::<Failure>(&body) {
-            Ok(failure) => failure.error,
-            Err(_) => "without a reason".to_owned(),
-        };
-        return Err(ClientError::Refused { status, reason });
+    if status.is_success() {
+        return Ok(body);
     }
-    Ok(body)
+    Err(match serde_json::from_slice(&body) {
+        Ok(Failure {
+            refusal: Some(refusal),
+            ..
+        }) => ClientError::Change(refusal),
+        Ok(Failure { error, .. }) => ClientError::Refused {
+            status,
+            reason: error,
+        },
+        Err(_) => ClientError::Refused {
+            status,
+            reason: "without a reason".to_owned(),
+        },
+    })
 }

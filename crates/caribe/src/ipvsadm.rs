@@ -1,110 +1,150 @@
-//! `caribe ipvsadm`, or this program under the name `ipvsadm`: the listing.
+//! `caribe ipvsadm`, or this program under the names `ipvsadm`, `ipvsadm-save` and
+//! `ipvsadm-restore`: `caribe-ipvsadm` with a director as its kernel.
 
+mod director;
 mod words;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use caribe_dataplane::Snapshot;
-use caribe_director::ControlPaths;
-use caribe_director::listing::{Numeric, listing};
+use caribe_ipvsadm::{Output, program, wrapped_restore};
 
-use crate::arguments::RUNTIME_DIR;
 use crate::names::SystemNames;
-use crate::{client, output};
-use words::{List, Refusal, Request};
+use director::DirectorKernel;
+use words::{Words, words};
 
-/// The environment's way to say --runtime-dir, for scripts that call `ipvsadm`.
-const RUNTIME_DIR_VARIABLE: &str = "CARIBE_RUNTIME_DIR";
+/// ipvsadm's exit code for wrong words.
+const WRONG_WORDS: u8 = 2;
 
-/// ipvsadm's exit code for unknown options.
-const UNKNOWN: u8 = 255;
-
-pub(crate) fn run(program: &str, words: impl Iterator<Item = OsString>) -> ExitCode {
-    // What is not text is no option, address or number either: the parser refuses it as it looks.
-    let words: Vec<String> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    match words::parse(&words) {
-        Ok(Request::List(list)) => show(program, &list),
-        Ok(Request::Help) => output::show(program, &usage(program), ExitCode::SUCCESS),
-        Ok(Request::Version) => {
-            let version = concat!(
-                "ipvsadm of caribe ",
-                env!("CARGO_PKG_VERSION"),
-                " (lists as ipvsadm v1.31 with IPVS v1.2.1)\n"
-            );
-            output::show(program, version, ExitCode::SUCCESS)
-        }
-        Err(Refusal::NoCommand) => {
-            eprintln!("Try `{program} -h' or '{program} --help' for more information.");
-            ExitCode::from(UNKNOWN)
-        }
-        Err(Refusal::Unknown(option)) => {
-            eprintln!("{option}: unknown option");
-            ExitCode::from(UNKNOWN)
-        }
-        Err(refusal) => {
-            eprintln!("{refusal}");
-            ExitCode::from(2)
-        }
-    }
+/// Runs ipvsadm.
+pub(crate) fn run(name: &str, typed: impl Iterator<Item = OsString>) -> ExitCode {
+    let Words { directory, words } = match words(typed) {
+        Ok(words) => words,
+        Err(error) => return wrong(name, &error.to_string()),
+    };
+    let mut kernel = DirectorKernel::new(directory);
+    let mut streams = Streams::new();
+    let code = program(
+        name,
+        &words,
+        &SystemNames::new(),
+        &mut kernel,
+        &mut standard_input,
+        &mut streams,
+    );
+    streams.end(name, code)
 }
 
-fn show(program: &str, list: &List) -> ExitCode {
-    let directory = list
-        .runtime_dir
-        .clone()
-        .or_else(|| std::env::var_os(RUNTIME_DIR_VARIABLE).map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(RUNTIME_DIR));
-    let names = SystemNames::new();
-    let only = match &list.service {
-        None => None,
-        Some(service) => match service.key(&names) {
-            Ok(key) => Some(key),
-            Err(refusal) => {
-                eprintln!("{refusal}");
-                return ExitCode::from(2);
+/// Runs `ipvsadm-save [-n]`.
+pub(crate) fn save(name: &str, typed: impl Iterator<Item = OsString>) -> ExitCode {
+    let Words { directory, words } = match words(typed) {
+        Ok(words) => words,
+        Err(error) => return wrong(name, &error.to_string()),
+    };
+    let mut save = vec!["-S".to_owned()];
+    for word in words {
+        match word.as_str() {
+            "-n" if save.len() == 1 => save.push(word),
+            "-n" => {}
+            // As the script does, which looks for options only.
+            option if option.starts_with('-') => {
+                eprintln!("{name}: prints the table as `ipvsadm -R` reads it");
+                eprintln!("   With -n in numbers, which is safe to read again.");
+                return ExitCode::FAILURE;
             }
-        },
-    };
-    let snapshot: Snapshot = match client::get(&directory, ControlPaths::SNAPSHOT) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            // ipvsadm's code for a kernel without IPVS.
-            eprintln!("{program}: {error}");
-            return ExitCode::from(2);
+            _ => {}
         }
+    }
+    let mut kernel = DirectorKernel::new(directory);
+    let mut streams = Streams::new();
+    let code = program(
+        name,
+        &save,
+        &SystemNames::new(),
+        &mut kernel,
+        &mut standard_input,
+        &mut streams,
+    );
+    streams.end(name, code)
+}
+
+/// Runs `ipvsadm-restore`, which looks at no words.
+pub(crate) fn restore(name: &str, typed: impl Iterator<Item = OsString>) -> ExitCode {
+    let directory = match words(typed) {
+        Ok(words) => words.directory,
+        Err(error) => return wrong(name, &error.to_string()),
     };
-    let text = if list.numeric {
-        listing(&snapshot, only.as_ref(), &Numeric)
-    } else {
-        listing(&snapshot, only.as_ref(), &names)
+    let text = match standard_input() {
+        Ok(text) => text,
+        Err(reason) => return wrong(name, &format!("cannot read standard input: {reason}")),
     };
-    match text {
-        Some(text) => output::show(program, &text, ExitCode::SUCCESS),
-        // On standard output, as ipvsadm does.
-        None => output::show(program, "No such service\n", ExitCode::FAILURE),
+    let mut kernel = DirectorKernel::new(directory);
+    let mut streams = Streams::new();
+    let names = SystemNames::new();
+    let code = wrapped_restore(name, &text, &names, &mut kernel, &mut streams);
+    streams.end(name, code)
+}
+
+fn wrong(name: &str, reason: &str) -> ExitCode {
+    eprintln!("{name}: {reason}");
+    ExitCode::from(WRONG_WORDS)
+}
+
+/// What is not text is no word of ipvsadm either: the parser refuses it as it looks.
+fn standard_input() -> Result<String, String> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes)
+        .map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The process's own streams. What fails on standard output is kept for the end.
+struct Streams {
+    out: io::BufWriter<io::StdoutLock<'static>>,
+    failed: Option<io::Error>,
+}
+
+impl Streams {
+    fn new() -> Self {
+        Streams {
+            out: io::BufWriter::new(io::stdout().lock()),
+            failed: None,
+        }
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn end(mut self, name: &str, code: u8) -> ExitCode {
+        let flushed = self.out.flush();
+        self.note(flushed);
+        match self.failed {
+            // A reader that has seen enough (`| head`) is no failure of the command.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                eprintln!("{name}: cannot write to standard output: {error}");
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::from(code),
+        }
     }
 }
 
-fn usage(program: &str) -> String {
-    format!(
-        "\
-Usage: {program} -L|-l|--list [-n|--numeric] [-t|-u SERVICE | -f MARK [-6]] [-X] [--sort]
-       {program} -h|--help
-       {program} -v|--version
+impl Output for Streams {
+    fn out(&mut self, text: &str) {
+        if self.failed.is_none() {
+            let written = self.out.write_all(text.as_bytes());
+            self.note(written);
+        }
+    }
 
-Lists the live table of the running director as ipvsadm does; without words as -L. The table is
-changed by the director's configuration file: edit it and send the director SIGHUP.
-
-  -n, --numeric          addresses and ports as numbers
-  -t, --tcp-service      one TCP service, as ADDRESS:PORT or [ADDRESS]:PORT
-  -u, --udp-service      one UDP service
-  -f, --fwmark-service   the service of a firewall mark; with -6 of IPv6
-  --runtime-dir DIR      the director's runtime directory (or {RUNTIME_DIR_VARIABLE};
-                         default {RUNTIME_DIR})
-"
-    )
+    fn error(&mut self, text: &str) {
+        // In the order in which things were said.
+        let flushed = self.out.flush();
+        self.note(flushed);
+        eprint!("{text}");
+    }
 }

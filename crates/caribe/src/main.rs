@@ -1,7 +1,8 @@
 //! The `caribe` command: arguments in, wiring, exit codes.
 //!
 //! `arguments` is what was typed, each command's module turns it into what was meant and calls
-//! the crate that does it. Called by the name `ipvsadm`, this is `caribe ipvsadm`.
+//! the crate that does it. Called by the name `ipvsadm`, this is `caribe ipvsadm`; and
+//! `ipvsadm-save` and `ipvsadm-restore` are its wrappers.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -26,11 +27,13 @@ use arguments::{Arguments, Command};
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| OsString::from("caribe"));
-    if Path::new(&program)
-        .file_name()
-        .is_some_and(|name| name == "ipvsadm")
-    {
-        return ipvsadm::run(&program.to_string_lossy(), words);
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    let called = program.to_string_lossy();
+    match name.to_str() {
+        Some("ipvsadm") => return ipvsadm::run(&called, words),
+        Some("ipvsadm-save") => return ipvsadm::save(&called, words),
+        Some("ipvsadm-restore") => return ipvsadm::restore(&called, words),
+        _ => {}
     }
     match Arguments::parse().command {
         Command::Director(arguments) => director::run(arguments),

@@ -2,15 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use caribe_director::listing::Names;
-use caribe_model::Protocol;
+use caribe_ipvsadm::{Names, Protocol};
 
 /// The machine's names. Each address is looked up once.
 #[derive(Debug)]
 pub(crate) struct SystemNames {
-    services: HashMap<(Protocol, u16), String>,
+    services: Services,
     hosts: RefCell<HashMap<IpAddr, Option<String>>>,
 }
 
@@ -19,17 +18,9 @@ impl SystemNames {
     pub(crate) fn new() -> Self {
         let database = std::fs::read("/etc/services").unwrap_or_default();
         SystemNames {
-            services: services(&String::from_utf8_lossy(&database)),
+            services: Services::parse(&String::from_utf8_lossy(&database)),
             hosts: RefCell::default(),
         }
-    }
-
-    /// The port of a service by name.
-    pub(crate) fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
-        let mut services = self.services.iter();
-        services
-            .find(|((of, _), known)| *of == protocol && *known == name)
-            .map(|((_, port), _)| *port)
     }
 }
 
@@ -45,34 +36,62 @@ impl Names for SystemNames {
     }
 
     fn service(&self, protocol: Protocol, port: u16) -> Option<String> {
-        self.services.get(&(protocol, port)).cloned()
+        self.services.names.get(&(protocol, port)).cloned()
+    }
+
+    fn address(&self, host: &str) -> Option<Ipv4Addr> {
+        let mut addresses = dns_lookup::lookup_host(host).ok()?;
+        addresses.find_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
+        let key = (protocol, name.to_owned());
+        self.services.ports.get(&key).copied()
     }
 }
 
-/// Names of services(5): the first name of a port and protocol is its name.
-fn services(database: &str) -> HashMap<(Protocol, u16), String> {
-    let mut services = HashMap::new();
-    for line in database.lines() {
-        let entry = line.split('#').next().unwrap_or_default();
-        let mut words = entry.split_whitespace();
-        let (Some(name), Some(place)) = (words.next(), words.next()) else {
-            continue;
-        };
-        let Some((port, protocol)) = place.split_once('/') else {
-            continue;
-        };
-        let protocol = match protocol {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => continue,
-        };
-        if let Ok(port) = port.parse() {
+/// What services(5) says. Of two lines for one thing, the first counts.
+#[derive(Debug, Default)]
+struct Services {
+    names: HashMap<(Protocol, u16), String>,
+    /// By name and by alias.
+    ports: HashMap<(Protocol, String), u16>,
+}
+
+impl Services {
+    fn parse(database: &str) -> Self {
+        let mut services = Services::default();
+        for line in database.lines() {
+            let entry = line.split('#').next().unwrap_or_default();
+            let mut words = entry.split_whitespace();
+            let (Some(name), Some(place)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Some((port, protocol)) = place.split_once('/') else {
+                continue;
+            };
+            let known = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+            let mut known = known.into_iter();
+            let protocol = known.find(|known| known.database_name() == protocol);
+            let (Some(protocol), Ok(port)) = (protocol, port.parse()) else {
+                continue;
+            };
             services
+                .names
                 .entry((protocol, port))
                 .or_insert_with(|| name.to_owned());
+            for name in [name].into_iter().chain(words) {
+                services
+                    .ports
+                    .entry((protocol, name.to_owned()))
+                    .or_insert(port);
+            }
         }
+        services
     }
-    services
 }
 
 #[cfg(test)]
@@ -81,17 +100,22 @@ mod tests {
 
     #[test]
     fn the_first_name_of_a_port_is_its_name() {
-        let services = services(
+        let services = Services::parse(
             "# comment\n\
              http\t\t80/tcp\t\twww\t# WorldWideWeb HTTP\n\
              other 80/tcp\n\
              domain 53/udp\n\
              broken\n\
              worse 99999/tcp\n\
-             odd 80/sctp\n",
+             diameter 3868/sctp\n\
+             odd 80/ddp\n",
         );
-        assert_eq!(services.len(), 2);
-        assert_eq!(services[&(Protocol::Tcp, 80)], "http");
-        assert_eq!(services[&(Protocol::Udp, 53)], "domain");
+        assert_eq!(services.names.len(), 3);
+        assert_eq!(services.names[&(Protocol::Tcp, 80)], "http");
+        assert_eq!(services.names[&(Protocol::Udp, 53)], "domain");
+        assert_eq!(services.names[&(Protocol::Sctp, 3868)], "diameter");
+        let port = |name: &str| services.ports.get(&(Protocol::Tcp, name.to_owned()));
+        assert_eq!([port("http"), port("www"), port("other")], [Some(&80); 3]);
+        assert_eq!([port("domain"), port("WorldWideWeb")], [None; 2]);
     }
 }

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use caribe_director::{ControlPaths, Status, StatusText};
 
 use crate::arguments::StatusArguments;
-use crate::{client, output};
+use crate::client::Client;
+use crate::output;
 
 pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
-    let status: Status = match client::get(&arguments.runtime_dir, ControlPaths::STATUS) {
+    let client = Client::new(&arguments.runtime_dir);
+    let status: Status = match client.and_then(|client| client.get(ControlPaths::STATUS)) {
         Ok(status) => status,
         Err(error) => {
             eprintln!("caribe status: {error}");

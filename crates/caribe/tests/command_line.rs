@@ -155,16 +155,57 @@ fn ipvsadm_by_its_own_name() {
     let output = run(&["-A", "-t", "10.0.0.1:80"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("only lists the table"),
+        text(&output.stderr).contains("no director is running"),
         "{output:?}"
+    );
+    let output = run(&["-A", "-t", "10.0.0.1:80", "-w", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        text(&output.stderr),
+        "Illegal 'weight' option with the 'add-service' command\n"
+    );
+    // What no director could do in this release is told without one.
+    let output = run(&["-A", "-f", "7"]);
+    assert_eq!(output.status.code(), Some(255));
+    assert_eq!(
+        text(&output.stderr),
+        "not supported in this release: firewall marks (-f)\n"
     );
     let output = run(&["--version"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(
-        text(&output.stdout).starts_with("ipvsadm of caribe "),
+        text(&output.stdout).starts_with("ipvsadm v1.31 "),
         "{output:?}"
     );
     assert_eq!(run(&["-h"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_wrappers_of_ipvsadm_by_their_names() {
+    let directory = directory();
+    let run = |name: &str, words: &[&str]| {
+        let link = directory.path().join(name);
+        if !link.exists() {
+            symlink(env!("CARGO_BIN_EXE_caribe"), &link).expect("linked");
+        }
+        Command::new(&link)
+            .args(words)
+            .env("CARIBE_RUNTIME_DIR", directory.path().join("run"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the binary runs")
+    };
+    for (name, words) in [("ipvsadm-save", &["-n"][..]), ("ipvsadm-restore", &[])] {
+        let output = run(name, words);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(
+            text(&output.stderr).contains("no director is running"),
+            "{output:?}"
+        );
+    }
+    let output = run("ipvsadm-save", &["-x"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("With -n"), "{output:?}");
 }
 
 #[test]

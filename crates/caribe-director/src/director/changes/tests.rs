@@ -5,7 +5,7 @@ use std::time::Duration;
 use caribe_config::config::Config;
 use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
 use caribe_health::Verdict;
-use caribe_model::{Forwarding, Scheduler, Server, Service};
+use caribe_model::{Forwarding, Scheduler, SchedulerFlags, Server, Service};
 
 use super::super::tests::{
     address, at, config, down, id, loaded, logs, position, running, server, service, setup, weights,
@@ -128,10 +128,13 @@ fn a_monitor_still_decides_whether_its_server_serves() {
 #[test]
 fn services_come_and_go_by_hand() {
     let mut director = director();
-    let add = Change::AddService(key(9), Scheduler::Rr);
+    let add = Change::AddService(key(9), Scheduler::Rr, SchedulerFlags::default());
     does(&mut director, &add);
     does(&mut director, &Change::AddServer(key(9), by_hand(9, 1)));
-    does(&mut director, &Change::EditService(key(9), Scheduler::Wrr));
+    does(
+        &mut director,
+        &Change::EditService(key(9), Scheduler::Wrr, SchedulerFlags::default()),
+    );
     let service = found(&director, 9).expect("added");
     assert_eq!(
         (service.scheduler, service.servers.len()),
@@ -141,15 +144,34 @@ fn services_come_and_go_by_hand() {
     does(&mut director, &Change::RemoveService(key(1)));
     assert_eq!(found(&director, 1), None);
     // What is removed is a new service when it is added again: without its configured servers.
-    let again = Change::AddService(key(1), Scheduler::Rr);
+    let again = Change::AddService(key(1), Scheduler::Rr, SchedulerFlags::default());
     does(&mut director, &again);
     assert_eq!(found(&director, 1).expect("added").servers, []);
 
-    does(&mut director, &Change::EditService(key(2), Scheduler::Rr));
+    does(
+        &mut director,
+        &Change::EditService(key(2), Scheduler::Rr, SchedulerFlags::default()),
+    );
     let service = found(&director, 2).expect("configured");
     assert_eq!(
         (service.scheduler, service.servers.len()),
         (Scheduler::Rr, 1)
+    );
+
+    let flags = SchedulerFlags::FALLBACK;
+    does(
+        &mut director,
+        &Change::EditService(key(2), Scheduler::Sh, flags),
+    );
+    let service = found(&director, 2).expect("configured");
+    assert_eq!(
+        (service.scheduler, service.options.flags),
+        (Scheduler::Sh, flags)
+    );
+    let described = director.overrides.describe().join("; ");
+    assert!(
+        described.contains("scheduler sh sh-fallback"),
+        "{described}"
     );
 
     does(&mut director, &Change::Clear);
@@ -165,11 +187,15 @@ fn what_ipvs_refuses_is_refused() {
     let (known, unknown) = (id(1, 1).server, id(1, 8).server);
     let mut refusal = |change| refuses(&mut director, &change);
     assert_eq!(
-        refusal(Change::AddService(key(1), Scheduler::Rr)),
+        refusal(Change::AddService(
+            key(1),
+            Scheduler::Rr,
+            SchedulerFlags::default()
+        )),
         ChangeRefusal::ServiceExists(key(1))
     );
     for change in [
-        Change::EditService(key(7), Scheduler::Rr),
+        Change::EditService(key(7), Scheduler::Rr, SchedulerFlags::default()),
         Change::RemoveService(key(7)),
         Change::AddServer(key(7), by_hand(1, 1)),
         Change::EditServer(key(7), by_hand(1, 1)),
@@ -256,7 +282,10 @@ fn a_reload_keeps_changes_by_hand_when_the_file_says_so() {
     let mut director = director();
     does(&mut director, &Change::EditServer(key(1), by_hand(1, 0)));
     does(&mut director, &Change::RemoveService(key(2)));
-    does(&mut director, &Change::AddService(key(9), Scheduler::Rr));
+    does(
+        &mut director,
+        &Change::AddService(key(9), Scheduler::Rr, SchedulerFlags::default()),
+    );
     director.handle(Event::ReloadRequested, at(5));
     // The file has no second service any more, and a new server in the first.
     let kept = Config {

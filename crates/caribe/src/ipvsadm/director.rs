@@ -1,0 +1,260 @@
+//! A director as ipvsadm's kernel.
+
+use std::path::PathBuf;
+
+use caribe_dataplane::xdp::LiveConnection;
+use caribe_dataplane::{LiveServer, Traffic};
+use caribe_director::{
+    Change, ChangeRefusal, ConnectionsPage, ControlPaths, LiveTable, TableService, TrafficRates,
+};
+use caribe_ipvsadm::{
+    Connection, ConnectionProtocol, Daemon, DaemonRole, Destination, DestinationId, Kernel,
+    KernelError, LiveDestination, LiveService, Protocol, Rates, Service, ServiceId, Statistics,
+    Timeouts, Unsupported,
+};
+use caribe_model::{Scheduler, SchedulerFlags, Server, ServiceKey};
+
+use crate::client::{Client, ClientError};
+
+/// The director with one runtime directory. It is asked only when there is something to ask.
+#[derive(Debug)]
+pub(super) struct DirectorKernel {
+    directory: PathBuf,
+    client: Option<Client>,
+}
+
+impl DirectorKernel {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        DirectorKernel {
+            directory,
+            client: None,
+        }
+    }
+
+    fn client(&mut self) -> Result<&Client, KernelError> {
+        if self.client.is_none() {
+            self.client = Some(Client::new(&self.directory).map_err(error)?);
+        }
+        // Just made, if there was none.
+        self.client
+            .as_ref()
+            .ok_or_else(|| KernelError::Unavailable("no client".to_owned()))
+    }
+
+    fn table(&mut self) -> Result<LiveTable, KernelError> {
+        self.client()?.get(ControlPaths::TABLE).map_err(error)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), KernelError> {
+        let client = self.client()?;
+        client.post(ControlPaths::OVERRIDES, change).map_err(error)
+    }
+}
+
+impl Kernel for DirectorKernel {
+    fn add_service(&mut self, service: &Service) -> Result<(), KernelError> {
+        let (key, scheduler, flags) = plain(service)?;
+        self.change(&Change::AddService(key, scheduler, flags))
+    }
+
+    fn edit_service(&mut self, service: &Service) -> Result<(), KernelError> {
+        let (key, scheduler, flags) = plain(service)?;
+        self.change(&Change::EditService(key, scheduler, flags))
+    }
+
+    fn delete_service(&mut self, service: &ServiceId) -> Result<(), KernelError> {
+        self.change(&Change::RemoveService(known(service)?))
+    }
+
+    fn flush(&mut self) -> Result<(), KernelError> {
+        self.change(&Change::Clear)
+    }
+
+    fn add_server(&mut self, service: &ServiceId, server: &Destination) -> Result<(), KernelError> {
+        let (service, server) = (known(service)?, plain_server(server)?);
+        self.change(&Change::AddServer(service, server))
+    }
+
+    fn edit_server(
+        &mut self,
+        service: &ServiceId,
+        server: &Destination,
+    ) -> Result<(), KernelError> {
+        let (service, server) = (known(service)?, plain_server(server)?);
+        self.change(&Change::EditServer(service, server))
+    }
+
+    fn delete_server(
+        &mut self,
+        service: &ServiceId,
+        server: &DestinationId,
+    ) -> Result<(), KernelError> {
+        self.change(&Change::RemoveServer(known(service)?, (*server).into()))
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), KernelError> {
+        let Timeouts { tcp, tcp_fin, udp } = timeouts;
+        self.change(&Change::SetTimeouts { tcp, tcp_fin, udp })
+    }
+
+    fn start_daemon(&mut self, _daemon: &Daemon) -> Result<(), KernelError> {
+        Err(unsupported(Unsupported {
+            what: "synchronization daemons (--start-daemon)".to_owned(),
+        }))
+    }
+
+    fn stop_daemon(&mut self, _role: DaemonRole) -> Result<(), KernelError> {
+        // None is ever started.
+        Err(KernelError::NoService)
+    }
+
+    fn zero(&mut self, service: Option<&ServiceId>) -> Result<(), KernelError> {
+        let service = service.map(known).transpose()?;
+        self.client()?
+            .post(ControlPaths::ZERO, &service)
+            .map_err(error)
+    }
+
+    fn services(&mut self) -> Result<Vec<LiveService>, KernelError> {
+        Ok(self.table()?.services.iter().map(live_service).collect())
+    }
+
+    fn service(&mut self, service: &ServiceId) -> Result<LiveService, KernelError> {
+        let services = self.services()?.into_iter();
+        let mut found = services.filter(|live| live.service.id == *service);
+        found.next().ok_or(KernelError::NoService)
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
+        let timeouts = self.table()?.timeouts;
+        let seconds = |timeout: std::time::Duration| {
+            // ipvsadm sets no longer ones.
+            u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)
+        };
+        Ok(Timeouts {
+            tcp: seconds(timeouts.tcp),
+            tcp_fin: seconds(timeouts.tcp_fin),
+            udp: seconds(timeouts.udp),
+        })
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, KernelError> {
+        // Whether the director is there is worth knowing all the same.
+        self.table().map(|_| Vec::new())
+    }
+
+    fn connections(&mut self, each: &mut dyn FnMut(&Connection)) -> Result<(), KernelError> {
+        let client = self.client()?;
+        let mut after = 0;
+        loop {
+            let path = format!("{}?after={after}", ControlPaths::CONNECTIONS);
+            let page: ConnectionsPage = client.get(&path).map_err(error)?;
+            page.connections
+                .iter()
+                .filter_map(connection)
+                .for_each(|it| each(&it));
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+fn unsupported(unsupported: Unsupported) -> KernelError {
+    KernelError::Refused(unsupported.to_string())
+}
+
+fn plain(service: &Service) -> Result<(ServiceKey, Scheduler, SchedulerFlags), KernelError> {
+    let model = service.to_model().map_err(unsupported)?;
+    model.ok_or(KernelError::NotFound)
+}
+
+fn plain_server(server: &Destination) -> Result<Server, KernelError> {
+    Server::try_from(server).map_err(unsupported)
+}
+
+/// The identity of a service that may be in the table. What cannot be there is not there.
+fn known(service: &ServiceId) -> Result<ServiceKey, KernelError> {
+    ServiceKey::try_from(*service).map_err(|_| KernelError::NoService)
+}
+
+fn error(error: ClientError) -> KernelError {
+    match error {
+        ClientError::Change(refusal) => match refusal {
+            ChangeRefusal::ServiceExists(_) | ChangeRefusal::ServerExists(..) => {
+                KernelError::Exists
+            }
+            ChangeRefusal::NoService(_) => KernelError::NoService,
+            ChangeRefusal::NoServer(..) => KernelError::NotFound,
+            other => KernelError::Refused(other.to_string()),
+        },
+        ClientError::Refused { .. } => KernelError::Refused(error.to_string()),
+        other => KernelError::Unavailable(other.to_string()),
+    }
+}
+
+fn live_service(service: &TableService) -> LiveService {
+    let live = &service.live;
+    let servers = live.servers.iter().zip(&service.server_rates);
+    LiveService {
+        service: Service::plain(live.key, live.scheduler, live.options.flags),
+        statistics: statistics(&live.traffic),
+        rates: rates(&service.rates),
+        destinations: servers.map(live_server).collect(),
+    }
+}
+
+fn live_server((live, server_rates): (&LiveServer, &TrafficRates)) -> LiveDestination {
+    LiveDestination {
+        destination: Destination {
+            id: live.key.into(),
+            forwarding: live.forwarding.into(),
+            weight: live.weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+        },
+        active: live.active,
+        inactive: live.inactive,
+        persistent: 0,
+        statistics: statistics(&live.traffic),
+        rates: rates(server_rates),
+    }
+}
+
+fn statistics(traffic: &Traffic) -> Statistics {
+    Statistics {
+        connections: traffic.connections,
+        packets_in: traffic.packets_in,
+        packets_out: traffic.packets_out,
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+    }
+}
+
+fn rates(rates: &TrafficRates) -> Rates {
+    Rates {
+        connections: rates.connections,
+        packets_in: rates.packets_in,
+        packets_out: rates.packets_out,
+        bytes_in: rates.bytes_in,
+        bytes_out: rates.bytes_out,
+    }
+}
+
+/// A connection, if it is of a protocol that IPVS has.
+fn connection(live: &LiveConnection) -> Option<Connection> {
+    let known = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    let protocol = known
+        .into_iter()
+        .find(|protocol| protocol.number() == live.protocol)?;
+    Some(Connection {
+        protocol: ConnectionProtocol::Transport(protocol),
+        expires: live.left.as_secs(),
+        state: live.state.clone(),
+        client: live.client,
+        virtual_address: live.vip,
+        destination: live.server,
+        engine: None,
+    })
+}

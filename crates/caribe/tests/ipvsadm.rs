@@ -1,0 +1,287 @@
+//! `caribe ipvsadm` against a real director: what it lists is what happens, and what it changes
+//! balances real requests. Needs root.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caribe_director::Status;
+use caribe_lab::topology::{DIRECTOR, FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4};
+use caribe_lab::{Curl, Finished, Lab, Nginx, Process, wait};
+use nix::sys::signal::Signal;
+
+const CARIBE: &str = env!("CARGO_BIN_EXE_caribe");
+const SOON: Duration = Duration::from_secs(15);
+
+/// A director that balances one service by NAT; its file knows one of two servers.
+struct Bed {
+    director: Process,
+    runtime: PathBuf,
+    file: PathBuf,
+    _servers: Vec<Nginx>,
+    net: TwoArmed,
+}
+
+fn lvs_cf(keep_overrides: bool) -> String {
+    format!(
+        "\
+serial_no = 1
+service = lvs
+interface = eth1
+keep_overrides = {keep}
+virtual shop {{
+    active = 1
+    address = {vip} eth0:1
+    port = 80
+    protocol = tcp
+    forward = nat
+    scheduler = rr
+    timeout = 2
+    reentry = 4
+    server web1 {{
+        active = 1
+        address = {server}
+        weight = 1
+    }}
+}}
+",
+        keep = u8::from(keep_overrides),
+        vip = lan_v4(FIRST_VIP),
+        server = inside_v4(FIRST_SERVER),
+    )
+}
+
+impl Bed {
+    fn start() -> Bed {
+        let lab = Lab::new("ipvsadm").expect("a lab");
+        let net = TwoArmed::build(lab, 2, 1500).expect("a network");
+        let servers = net.servers.iter();
+        let servers = servers.map(|host| Nginx::start(host, &[80], None).expect("nginx"));
+        let servers = servers.collect();
+        let host = &net.director;
+        let (file, runtime) = (net.lab.directory().join("lvs.cf"), host.file("run"));
+        fs::write(&file, lvs_cf(false)).expect("written");
+        let pins = net.lab.pin_directory("director").expect("pins");
+        let director = host
+            .command(CARIBE)
+            .args(["director", "--log-format", "human", "--config"])
+            .arg(&file)
+            .arg("--runtime-dir")
+            .arg(&runtime)
+            .arg("--pin-dir")
+            .arg(pins.join("pins"))
+            .spawn()
+            .expect("the director starts");
+        let bed = Bed {
+            director,
+            runtime,
+            file,
+            _servers: servers,
+            net,
+        };
+        bed.wait_until_listed(&[web(1)]);
+        bed
+    }
+
+    /// Runs ipvsadm.
+    fn ipvsadm(&self, words: &str) -> Finished {
+        let command = self.net.director.command(CARIBE).arg("ipvsadm");
+        let command = command
+            .args(words.split(' '))
+            .env("CARIBE_RUNTIME_DIR", &self.runtime);
+        command.finish().expect("it runs")
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    fn does(&self, words: &str) -> String {
+        let finished = self.ipvsadm(words);
+        assert!(finished.status.success(), "{words}: {finished:?}");
+        assert_eq!(finished.stderr, "", "{words}");
+        finished.stdout
+    }
+
+    /// Runs a command that must be refused with exactly this.
+    fn refuses(&self, words: &str, message: &str) {
+        let finished = self.ipvsadm(words);
+        assert_eq!(finished.status.code(), Some(255), "{words}: {finished:?}");
+        assert_eq!(finished.stderr, format!("{message}\n"), "{words}");
+    }
+
+    fn wait_until_listed(&self, servers: &[String]) {
+        wait::until("the servers in the table", SOON, || {
+            let finished = self.ipvsadm(&format!("-Ln -t {}", vip()));
+            let lines = finished.stdout.lines().skip(3);
+            let listed: Vec<&str> = lines.filter_map(|line| line.split(' ').nth(3)).collect();
+            (listed == servers)
+                .then_some(())
+                .ok_or(format!("{finished:?}"))
+        })
+        .expect("the table is as it should be");
+    }
+
+    fn status(&self) -> Status {
+        let command = self.net.director.command(CARIBE);
+        let command = command.args(["status", "--json", "--runtime-dir"]);
+        let json = command.arg(&self.runtime).run().expect("a status");
+        serde_json::from_str(&json).expect("a status")
+    }
+
+    /// Sends so many requests, none of which may fail, until the ways to all servers are known.
+    fn requests(&self, place: &str, count: usize) {
+        let url = format!("http://{place}/");
+        let curl = Curl::on(&self.net.client).time_limit(Duration::from_secs(5));
+        wait::until("an answer", SOON, || curl.get(&url).map(drop)).expect("it answers");
+        let burst = curl.burst(&url, count, 1).expect("curl runs");
+        assert_eq!(burst.failed(), 0, "{burst:?}");
+    }
+}
+
+/// The VIP with its port.
+fn vip() -> String {
+    format!("{}:80", lan_v4(FIRST_VIP))
+}
+
+/// A server with its port.
+fn web(number: u8) -> String {
+    format!("{}:80", inside_v4(FIRST_SERVER + number - 1))
+}
+
+/// Connections of each server of a service, by `--stats`.
+fn counted(bed: &Bed, place: &str) -> Vec<u64> {
+    let text = bed.does(&format!("-Ln --stats --exact -t {place}"));
+    let servers = text.lines().skip(3);
+    let counts = servers.map(|line| {
+        let column = line.split_whitespace().nth(2).expect("a column");
+        column.parse().expect("a number")
+    });
+    counts.collect()
+}
+
+#[test]
+fn the_table_is_listed_changed_saved_and_restored() {
+    let mut bed = Bed::start();
+    let (vip, own) = (vip(), format!("{}:8000", lan_v4(DIRECTOR)));
+
+    // A server by hand takes its share of real requests.
+    bed.does(&format!("-a -t {vip} -r {} -m", web(2)));
+    bed.wait_until_listed(&[web(1), web(2)]);
+    wait::until_true("the way to the new server", SOON, || {
+        let before = counted(&bed, &vip);
+        bed.requests(&vip, 20);
+        let after = counted(&bed, &vip);
+        after
+            .iter()
+            .zip(&before)
+            .all(|(after, before)| after > before)
+    })
+    .expect("both servers answer");
+    let connections = bed.does("-Lnc");
+    assert!(
+        connections.starts_with("IPVS connection entries\npro expire state "),
+        "{connections}"
+    );
+    let expected = format!("{vip:<18} {}", web(2));
+    let row = connections.lines().find(|line| line.ends_with(&expected));
+    let row = row.unwrap_or_else(|| panic!("no connection to the new server: {connections}"));
+    assert!(row.starts_with("TCP 0"), "{row}");
+
+    bed.does("-Z");
+    assert_eq!(counted(&bed, &vip), [0, 0]);
+    bed.requests(&vip, 20);
+    let share = counted(&bed, &vip);
+    assert!(share.iter().all(|count| *count >= 10), "{share:?}");
+    let rates = bed.does("-Ln --rate");
+    assert!(rates.contains("CPS    InPPS   OutPPS"), "{rates}");
+
+    // Weight 0 sends nothing more.
+    bed.does(&format!("-e -t {vip} -r {} -m -w 0", web(1)));
+    bed.does(&format!("-Z -t {vip}"));
+    bed.requests(&vip, 10);
+    assert_eq!(counted(&bed, &vip)[0], 0);
+
+    // A service by hand, on an address of the director's own.
+    bed.does(&format!("-A -t {own} -s sh -b sh-port"));
+    assert!(
+        bed.does("-Ln")
+            .contains(&format!("\nTCP  {own} sh (sh-port)\n")),
+        "flags are listed"
+    );
+    bed.does(&format!("-E -t {own} -s wrr"));
+    bed.does(&format!("-a -t {own} -r {} -m -w 3", web(1)));
+    bed.requests(&own, 5);
+
+    bed.does("--set 7200 0 60");
+    assert_eq!(
+        bed.does("-L --timeout"),
+        "Timeout (tcp tcpfin udp): 7200 120 60\n"
+    );
+
+    // Saved, cleared and restored it is the same.
+    let saved = bed.does("-S -n");
+    assert_eq!(
+        saved,
+        format!(
+            "-A -t {own} -s wrr\n\
+             -a -t {own} -r {one} -m -w 3\n\
+             -A -t {vip} -s rr\n\
+             -a -t {vip} -r {one} -m -w 0\n\
+             -a -t {vip} -r {two} -m -w 1\n",
+            one = web(1),
+            two = web(2)
+        )
+    );
+    bed.does("-C");
+    assert_eq!(bed.does("-S -n"), "");
+    let script = format!("printf '%s' '{saved}' | {CARIBE} ipvsadm -R");
+    let shell = bed.net.director.command("sh").args(["-c", &script]);
+    let restored = shell.env("CARIBE_RUNTIME_DIR", &bed.runtime).finish();
+    let restored = restored.expect("it runs");
+    assert!(restored.status.success(), "{restored:?}");
+    assert_eq!(bed.does("-S -n"), saved);
+    bed.requests(&vip, 5);
+
+    // What cannot be is told in ipvsadm's words, or names what is missing.
+    bed.refuses(&format!("-A -t {vip}"), "Service already exists");
+    bed.refuses(
+        &format!("-a -t {vip} -r {} -m", web(2)),
+        "Destination already exists",
+    );
+    bed.refuses("-D -t 192.0.2.1:80", "No such service");
+    bed.refuses(&format!("-d -t {vip} -r 192.0.2.9"), "No such destination");
+    bed.refuses(
+        "-A -f 7",
+        "not supported in this release: firewall marks (-f)",
+    );
+    bed.refuses(
+        &format!("-E -t {vip} -p 300"),
+        "not supported in this release: persistence (-p)",
+    );
+    let nosuch = format!("-E -t {vip} -s nosuch");
+    bed.refuses(&nosuch, "Scheduler or persistence engine not found");
+
+    // All of it shows as changed by hand; a reload drops it.
+    let overrides = bed.status().overrides.join("\n");
+    assert!(overrides.contains(&own), "{overrides}");
+    bed.director.signal(Signal::SIGHUP).expect("SIGHUP");
+    bed.director
+        .wait_until_says("dropped by the reload", SOON)
+        .expect("the log says it");
+    bed.wait_until_listed(&[web(1)]);
+    assert_eq!(bed.status().overrides, [""; 0]);
+    assert_eq!(bed.ipvsadm(&format!("-L -t {own}")).status.code(), Some(1));
+    bed.requests(&vip, 5);
+
+    // Unless the file keeps it.
+    bed.does(&format!("-a -t {vip} -r {} -m", web(2)));
+    fs::write(&bed.file, lvs_cf(true)).expect("written");
+    bed.director.signal(Signal::SIGHUP).expect("SIGHUP");
+    bed.director
+        .wait_until_says("stays in place", SOON)
+        .expect("the log says it");
+    bed.wait_until_listed(&[web(1), web(2)]);
+
+    let Bed { director, net, .. } = bed;
+    let status = director.stop(SOON).expect("it ends");
+    assert!(status.success(), "{status}");
+    net.lab.remove().expect("the lab is removed");
+}
