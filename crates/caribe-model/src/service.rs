@@ -84,17 +84,6 @@ pub enum Forwarding {
     Tunnel,
 }
 
-impl Forwarding {
-    /// The name that `ipvsadm -L` prints in its Forward column.
-    pub const fn listing_name(self) -> &'static str {
-        match self {
-            Forwarding::Nat => "Masq",
-            Forwarding::Direct => "Route",
-            Forwarding::Tunnel => "Tunnel",
-        }
-    }
-}
-
 impl fmt::Display for Forwarding {
     /// The word of lvs.cf's `network` key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
