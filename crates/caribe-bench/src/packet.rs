@@ -29,10 +29,10 @@ use crate::sample::Samples;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Rounds; the median counts.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Packets in each measurement.
-    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
     packets: u32,
     /// The object with the generator; `cargo xtask bench` builds it.
     #[arg(long, env = "CARIBE_BENCH_OBJECT")]
