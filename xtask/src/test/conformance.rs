@@ -27,7 +27,7 @@ pub(super) fn check(shell: &Shell, repository: &Repository) -> Result<String> {
     .ignore_stderr()
     .read()
     .context("cannot list the tests")?;
-    let tested: BTreeSet<u32> = names.lines().filter_map(number).collect();
+    let tested: BTreeSet<u32> = names.lines().flat_map(numbers).collect();
     let problems = problems(&cases, &tested);
     ensure!(problems.is_empty(), "{}", problems.join("; "));
     let excused = cases.values().filter(|excused| **excused).count();
@@ -57,12 +57,18 @@ fn cases(list: &str) -> Result<BTreeMap<u32, bool>> {
     Ok(cases)
 }
 
-/// The number in the name of a test, as in `listings::case_46_the_listing: test`.
-fn number(line: &str) -> Option<u32> {
-    let name = line.strip_suffix(": test")?;
-    let (_, rest) = name.split_once("case_")?;
-    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
+/// The numbers in the name of a test, as in `listings::case_46_the_listing: test`, or in
+/// `case_94_98 effective mtu: test`, which shows two.
+fn numbers(line: &str) -> Vec<u32> {
+    let Some((_, rest)) = line.strip_suffix(": test").and_then(|name| {
+        name.split_once("case_")
+            .or_else(|| name.split_once("case "))
+    }) else {
+        return Vec::new();
+    };
+    rest.split(['_', ' '])
+        .map_while(|word| word.parse().ok())
+        .collect()
 }
 
 fn problems(cases: &BTreeMap<u32, bool>, tested: &BTreeSet<u32>) -> Vec<String> {
@@ -103,9 +109,11 @@ mod tests {
 
     #[test]
     fn numbers_are_in_names() {
-        assert_eq!(number("packet::case_87_no_syn v4: test"), Some(87));
-        assert_eq!(number("case_87_no_syn: benchmark"), None);
-        assert_eq!(number("any_case_will_do: test"), None);
+        assert_eq!(numbers("packet::case_87_no_syn v4: test"), [87]);
+        assert_eq!(numbers("case 119 in turn: test"), [119]);
+        assert_eq!(numbers("case_94_98 effective mtu: test"), [94, 98]);
+        assert!(numbers("case_87_no_syn: benchmark").is_empty());
+        assert!(numbers("any_case_will_do: test").is_empty());
     }
 
     #[test]
