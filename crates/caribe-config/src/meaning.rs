@@ -2,16 +2,21 @@
 //!
 //! What contradicts itself across several settings is found afterwards, by [`crate::checks`].
 
+mod limits;
+mod mark;
+mod policy;
 mod redundancy;
+mod server;
 mod service;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use caribe_model::{Forwarding, Protocol};
 
 use crate::Mode;
-use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, VirtualService};
+use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, ServicePolicy, VirtualService};
 use crate::diagnostic::{Report, shown};
 use crate::keys::Place;
 use crate::literal::Mask;
@@ -24,6 +29,8 @@ pub(crate) struct Meaning<'s, 't> {
     pub(crate) config: Config,
     /// For each service of the configuration, in the same order.
     pub(crate) origins: Vec<Origin<'s, 't>>,
+    /// For each mark rule of the configuration, in the same order.
+    pub(crate) mark_origins: Vec<&'s Section<'t>>,
 }
 
 /// Where a service came from.
@@ -61,7 +68,9 @@ impl Interpreter<'_, '_> {
                 .hint("use `service = lvs`; for failover of programs use a cluster manager");
         }
         let network = forwarding(settings, "network").unwrap_or(Forwarding::Nat);
-        let (services, origins) = self.services(settings, network);
+        let service_policy = policy::of_the_file(settings);
+        let (services, origins) = self.services(settings, network, service_policy);
+        let (marks, mark_origins) = mark::rules(settings);
         let config = Config {
             serial_no: settings.integer("serial_no"),
             network,
@@ -76,23 +85,32 @@ impl Interpreter<'_, '_> {
                 tcp_fin: positive_seconds(settings, "tcpfin_timeout"),
                 udp: positive_seconds(settings, "udp_timeout"),
             },
+            limits: limits::limits(settings),
+            policy: policy::of_the_director(settings),
+            service_policy,
+            marks,
             redundancy: self.redundancy(settings),
             services,
         };
-        Meaning { config, origins }
+        Meaning {
+            config,
+            origins,
+            mark_origins,
+        }
     }
 
     fn services<'s, 't>(
         &mut self,
         settings: &'s Section<'t>,
         network: Forwarding,
+        policy: ServicePolicy,
     ) -> (Vec<VirtualService>, Vec<Origin<'s, 't>>) {
         let mut services = Vec::new();
         let mut origins = Vec::new();
         for section in &settings.children {
             match section.place {
                 Place::Virtual => {
-                    if let Some((service, origin)) = self.service(section, network) {
+                    if let Some((service, origin)) = self.service(section, network, policy) {
                         services.push(service);
                         origins.push(origin);
                     }
@@ -110,8 +128,8 @@ impl Interpreter<'_, '_> {
                         ),
                     )
                     .hint("Caribe does not do what Piranha's fos did; the block can be removed"),
-                // A misplaced server: the tree has reported it.
-                Place::Server | Place::Global => {}
+                // Read by itself, or misplaced, which the tree has reported.
+                Place::Mark | Place::Server | Place::Global => {}
             }
         }
         (services, origins)
@@ -241,6 +259,16 @@ fn forwarding(section: &Section<'_>, key: &str) -> Option<Forwarding> {
 
 fn seconds(section: &Section<'_>, key: &str) -> Duration {
     Duration::from_secs(section.integer(key).unsigned_abs()) // no such key can be negative
+}
+
+/// A number whose range in the key table fits.
+fn small(section: &Section<'_>, key: &str) -> u8 {
+    u8::try_from(section.integer(key)).unwrap_or(u8::MAX)
+}
+
+/// A number whose range in the key table fits; `None` for 0.
+fn positive(section: &Section<'_>, key: &str) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(section.integer(key)).ok()?)
 }
 
 fn positive_seconds(section: &Section<'_>, key: &str) -> Option<Duration> {

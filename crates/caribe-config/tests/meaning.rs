@@ -3,13 +3,14 @@
 mod support;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
 use std::time::Duration;
 
 use caribe_config::config::{
-    Config, ConfiguredTimeouts, FloatingAddress, Monitor, MonitorKind, Persistence, RealServer,
-    Redundancy, VirtualService,
+    Config, ConfiguredTimeouts, ConnectionReuse, Defence, DirectorPolicy, Encapsulation,
+    FloatingAddress, Limits, MarkRule, MarkedProtocols, Monitor, MonitorKind, MssClamp, Network,
+    Persistence, PortSet, RealServer, Redundancy, ServicePolicy, Thresholds, VirtualService,
 };
 use caribe_config::{Mode, Severity};
 use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
@@ -64,41 +65,13 @@ fn server(
         port,
         weight,
         forwarding,
+        ..RealServer::new(name)
     }
 }
 
-/// What a monitor is when the file says nothing.
-fn monitor() -> Monitor {
-    Monitor {
-        kind: MonitorKind::Tcp,
-        timeout: seconds(10),
-        reentry: seconds(180),
-        send: None,
-        expect: None,
-        use_regex: false,
-        send_program: None,
-        load_monitor: None,
-    }
-}
-
-/// What is said about a second director by a file that says nothing.
-fn alone() -> Redundancy {
-    Redundancy {
-        primary: None,
-        primary_private: None,
-        backup: None,
-        backup_private: None,
-        backup_active: false,
-        heartbeat_port: 539,
-        keepalive: seconds(2),
-        deadtime: seconds(5),
-        monitor_links: false,
-        sync: false,
-        sync_interface: "eth0".to_owned(),
-        sync_id: 0,
-        active_command: None,
-        inactive_command: None,
-    }
+/// What a service is when its block says nothing.
+fn unsaid() -> VirtualService {
+    VirtualService::new("", floating("192.0.2.1", "eth0", 32))
 }
 
 #[test]
@@ -158,7 +131,7 @@ fn sample_a_nat() {
                     reentry: seconds(30),
                     send: Some(b"GET /healthz HTTP/1.0\r\nHost: shop.example\r\n\r\n".to_vec()),
                     expect: Some("HTTP/1.1 200".to_owned()),
-                    ..monitor()
+                    ..Monitor::default()
                 },
                 quiesce: false,
                 servers: vec![
@@ -166,6 +139,7 @@ fn sample_a_nat() {
                     web("web2", true, 102, 100),
                     web("web3", false, 103, 50),
                 ],
+                ..unsaid()
             },
             VirtualService {
                 name: "resolver".to_owned(),
@@ -184,15 +158,17 @@ fn sample_a_nat() {
                     reentry: seconds(15),
                     expect: Some("OK".to_owned()),
                     send_program: Some("/usr/local/libexec/check_dns %h %p".to_owned()),
-                    ..monitor()
+                    ..Monitor::default()
                 },
                 quiesce: false,
                 servers: vec![
                     server("ns1", true, "10.20.0.111", 53, 1, Forwarding::Nat),
                     server("ns2", true, "10.20.0.112", 53, 1, Forwarding::Nat),
                 ],
+                ..unsaid()
             },
         ],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-a-nat.cf"), expected);
 }
@@ -216,7 +192,7 @@ fn sample_b_direct() {
             sync_id: 1,
             active_command: Some("/etc/sysconfig/ha/on_active.sh".to_owned()),
             inactive_command: Some("/etc/sysconfig/ha/on_standby.sh".to_owned()),
-            ..alone()
+            ..Redundancy::default()
         },
         services: vec![VirtualService {
             name: "site_http".to_owned(),
@@ -238,14 +214,16 @@ fn sample_b_direct() {
                 expect: Some("^HTTP/1[.][01] (200|302)".to_owned()),
                 use_regex: true,
                 load_monitor: Some("uptime".to_owned()),
-                ..monitor()
+                ..Monitor::default()
             },
             quiesce: true,
             servers: vec![
                 server("r1", true, "198.51.100.21", 80, 10, Forwarding::Direct),
                 server("r2", true, "198.51.100.22", 80, 20, Forwarding::Direct),
             ],
+            ..unsaid()
         }],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-b-direct.cf"), expected);
 }
@@ -279,7 +257,7 @@ fn sample_d_tunnel() {
             primary: Some(ip("192.0.2.31")),
             keepalive: seconds(6),
             deadtime: seconds(18),
-            ..alone()
+            ..Redundancy::default()
         },
         services: vec![VirtualService {
             name: "ftp21".to_owned(),
@@ -300,14 +278,16 @@ fn sample_d_tunnel() {
                 reentry: seconds(15),
                 send: Some(b"quit\r\n".to_vec()),
                 expect: Some("220".to_owned()),
-                ..monitor()
+                ..Monitor::default()
             },
             quiesce: false,
             servers: vec![
                 server("far1", true, "198.18.0.10", 21, 1, Forwarding::Tunnel),
                 server("far2", true, "198.19.0.10", 21, 3, Forwarding::Tunnel),
             ],
+            ..unsaid()
         }],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-d-tunnel.cf"), expected);
 }
@@ -327,6 +307,37 @@ fn every_key_has_its_meaning() {
             tcp_fin: Some(seconds(20)),
             udp: Some(seconds(30)),
         },
+        limits: Limits {
+            services: 10_000,
+            servers: 100_000,
+            flood_guard: NonZeroU32::new(5_000),
+        },
+        policy: DirectorPolicy {
+            drop_entry: Defence::WhenFull,
+            drop_packet: Defence::Always,
+            drop_rate: NonZeroU32::new(4).expect("not 0"),
+            nat_icmp_send: true,
+            schedule_icmp: true,
+            lblc_expiration: seconds(3_600),
+            lblcr_expiration: seconds(7_200),
+        },
+        service_policy: ServicePolicy {
+            expire_without_server: true,
+            expire_quiescent_template: true,
+            reuse: ConnectionReuse::WhenClosing,
+            sloppy_tcp: true,
+            sloppy_sctp: true,
+            secure_tcp: Defence::WhenFull,
+            cache_bypass: true,
+            path_mtu_discovery: false,
+        },
+        marks: vec![MarkRule {
+            name: "web".to_owned(),
+            mark: NonZeroU32::MAX,
+            network: Network::new(ip("192.0.2.80"), 31).expect("a length"),
+            protocols: MarkedProtocols::Udp,
+            ports: PortSet::new([443..=443, 8000..=8999]).expect("ports"),
+        }],
         redundancy: Redundancy {
             primary: Some(ip("192.0.2.1")),
             primary_private: Some(ip("10.1.0.1")),
@@ -371,14 +382,38 @@ fn every_key_has_its_meaning() {
                 load_monitor: Some("rup".to_owned()),
             },
             quiesce: true,
-            servers: vec![server(
-                "a",
-                true,
-                "192.0.2.101",
-                8001,
-                2_147_483_647,
-                Forwarding::Direct,
-            )],
+            one_packet: true,
+            mss_clamp: MssClamp::To(NonZeroU16::new(1400).expect("not 0")),
+            drain_timeout: seconds(90),
+            policy: ServicePolicy {
+                expire_without_server: false,
+                expire_quiescent_template: false,
+                reuse: ConnectionReuse::Never,
+                sloppy_tcp: false,
+                sloppy_sctp: false,
+                secure_tcp: Defence::Always,
+                cache_bypass: false,
+                path_mtu_discovery: true,
+            },
+            servers: vec![
+                RealServer {
+                    name: "a".to_owned(),
+                    active: true,
+                    address: ip("192.0.2.101"),
+                    port: 8001,
+                    weight: 2_147_483_647,
+                    forwarding: Forwarding::Direct,
+                    encapsulation: Encapsulation::Ipip,
+                    thresholds: Thresholds {
+                        upper: NonZeroU32::new(1000),
+                        lower: NonZeroU32::new(800),
+                    },
+                },
+                RealServer {
+                    encapsulation: Encapsulation::Gre { checksum: false },
+                    ..server("b", true, "192.0.2.102", 8000, 1, Forwarding::Tunnel)
+                },
+            ],
         }],
     };
     assert_eq!(meaning("everything.cf"), expected);
@@ -398,8 +433,18 @@ fn every_key_has_its_meaning() {
 }
 
 #[test]
-fn an_empty_service_has_piranhas_defaults() {
+fn an_empty_service_has_piranhas_and_ipvss_defaults() {
     let config = meant("virtual v {\naddress = 192.0.2.80 eth0:1\nserver s {\n}\n}\n");
+    let policy = ServicePolicy {
+        expire_without_server: false,
+        expire_quiescent_template: false,
+        reuse: ConnectionReuse::WhenOver,
+        sloppy_tcp: false,
+        sloppy_sctp: false,
+        secure_tcp: Defence::Never,
+        cache_bypass: false,
+        path_mtu_discovery: true,
+    };
     let expected = Config {
         serial_no: 0,
         network: Forwarding::Nat,
@@ -408,7 +453,38 @@ fn an_empty_service_has_piranhas_defaults() {
         connections: None,
         keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
-        redundancy: alone(),
+        limits: Limits {
+            services: 1_024,
+            servers: 16_384,
+            flood_guard: NonZeroU32::new(200_000),
+        },
+        policy: DirectorPolicy {
+            drop_entry: Defence::Never,
+            drop_packet: Defence::Never,
+            drop_rate: NonZeroU32::new(10).expect("not 0"),
+            nat_icmp_send: false,
+            schedule_icmp: false,
+            lblc_expiration: seconds(86_400),
+            lblcr_expiration: seconds(86_400),
+        },
+        service_policy: policy,
+        marks: Vec::new(),
+        redundancy: Redundancy {
+            primary: None,
+            primary_private: None,
+            backup: None,
+            backup_private: None,
+            backup_active: false,
+            heartbeat_port: 539,
+            keepalive: seconds(2),
+            deadtime: seconds(5),
+            monitor_links: false,
+            sync: false,
+            sync_interface: "eth0".to_owned(),
+            sync_id: 0,
+            active_command: None,
+            inactive_command: None,
+        },
         services: vec![VirtualService {
             name: "v".to_owned(),
             active: false,
@@ -420,12 +496,50 @@ fn an_empty_service_has_piranhas_defaults() {
             options: SchedulerOptions::IPVS,
             sorry_server: None,
             persistence: None,
-            monitor: monitor(),
+            one_packet: false,
+            mss_clamp: MssClamp::Off,
+            drain_timeout: Duration::ZERO,
+            policy,
+            monitor: Monitor {
+                kind: MonitorKind::Tcp,
+                timeout: seconds(10),
+                reentry: seconds(180),
+                send: None,
+                expect: None,
+                use_regex: false,
+                send_program: None,
+                load_monitor: None,
+            },
             quiesce: false,
-            servers: vec![server("s", false, "0.0.0.0", 80, 1, Forwarding::Nat)],
+            servers: vec![RealServer {
+                name: "s".to_owned(),
+                active: false,
+                address: ip("0.0.0.0"),
+                port: 80,
+                weight: 1,
+                forwarding: Forwarding::Nat,
+                encapsulation: Encapsulation::Ipip,
+                thresholds: Thresholds {
+                    upper: None,
+                    lower: None,
+                },
+            }],
         }],
     };
     assert_eq!(config, expected);
+    // What is meant is also what the types' own defaults say, which tests elsewhere build on.
+    assert_eq!(
+        Config {
+            services: Vec::new(),
+            ..config
+        },
+        Config::default()
+    );
+    let service = VirtualService {
+        servers: vec![RealServer::new("s")],
+        ..VirtualService::new("v", floating("192.0.2.80", "eth0:1", 32))
+    };
+    assert_eq!(expected.services, [service]);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
 
-use crate::config::{Monitor, MonitorKind, Persistence, RealServer, VirtualService};
+use crate::config::{Monitor, MonitorKind, Persistence, ServicePolicy, VirtualService};
 use crate::keys::Place;
 use crate::settings::Section;
 
-use super::{Interpreter, Origin, forwarding, full_prefix, positive_seconds, seconds};
+use super::{Interpreter, Origin, forwarding, full_prefix, policy, positive_seconds, seconds};
 
 impl Interpreter<'_, '_> {
     /// `None` when a part without which there is no service was refused or is missing.
@@ -16,6 +16,7 @@ impl Interpreter<'_, '_> {
         &mut self,
         section: &'s Section<'t>,
         network: Forwarding,
+        policy: ServicePolicy,
     ) -> Option<(VirtualService, Origin<'s, 't>)> {
         self.address_is_there(section);
         let protocol = match section.word("protocol") {
@@ -32,7 +33,7 @@ impl Interpreter<'_, '_> {
         let mut sections = Vec::new();
         for child in &section.children {
             if child.place == Place::Server
-                && let Some(server) = self.server(child, method, port, protocol)
+                && let Some(server) = self.server(child, section, method, port, protocol)
             {
                 servers.push(server);
                 sections.push(child);
@@ -53,6 +54,10 @@ impl Interpreter<'_, '_> {
                 .address("sorry_server")
                 .filter(|address| !address.is_unspecified()),
             persistence,
+            one_packet: section.boolean("one_packet"),
+            mss_clamp: section.mss("mss_clamp"),
+            drain_timeout: seconds(section, "drain_timeout"),
+            policy: policy::of_a_service(section, policy),
             monitor: monitor(section, protocol),
             quiesce: section.boolean("quiesce_server"),
             servers,
@@ -140,28 +145,6 @@ impl Interpreter<'_, '_> {
         Some(Persistence {
             timeout,
             prefix: prefix.unwrap_or(full_prefix(address)),
-        })
-    }
-
-    /// `None` when its port was refused.
-    fn server(
-        &mut self,
-        section: &Section<'_>,
-        method: Forwarding,
-        service_port: Option<u16>,
-        protocol: Protocol,
-    ) -> Option<RealServer> {
-        let port = match section.port("port") {
-            Some(port) => self.port(section, "port", port, protocol),
-            None => service_port,
-        };
-        Some(RealServer {
-            name: section.name().to_owned(),
-            active: section.boolean("active"),
-            address: section.address("address")?, // it has a default
-            port: port?,
-            weight: u32::try_from(section.integer("weight")).ok()?, // its range fits
-            forwarding: forwarding(section, "forward").unwrap_or(method),
         })
     }
 }
