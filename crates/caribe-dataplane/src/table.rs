@@ -277,6 +277,8 @@ impl LiveServer {
             key: self.key,
             forwarding: self.forwarding,
             weight: self.weights.now,
+            encapsulation: Default::default(),
+            thresholds: Default::default(),
         }
     }
 }

@@ -168,6 +168,8 @@ impl WantedService {
                         },
                         forwarding: server.forwarding,
                         weight: server.weight,
+                        encapsulation: Default::default(),
+                        thresholds: Default::default(),
                     },
                 })
                 .collect(),
@@ -192,6 +194,9 @@ impl WantedService {
             scheduler: self.scheduler,
             options: self.options,
             servers: servers.collect(),
+            one_packet: false,
+            persistence: None,
+            policy: Default::default(),
         }
     }
 }

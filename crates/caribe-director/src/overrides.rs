@@ -9,8 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Scheduler, SchedulerFlags, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
-    Timeouts,
+    Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, Server, ServerKey, Service,
+    ServiceKey, Table, Thresholds, Timeouts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -95,8 +95,23 @@ impl fmt::Display for Shown<'_> {
             key,
             forwarding,
             weight,
+            encapsulation,
+            thresholds,
         } = self.0;
-        write!(f, "{key} ({forwarding}, weight {weight})")
+        write!(f, "{key} ({forwarding}")?;
+        if *forwarding == Forwarding::Tunnel {
+            write!(f, " {encapsulation}")?;
+        }
+        write!(f, ", weight {weight}")?;
+        if *thresholds != Thresholds::NONE {
+            write!(
+                f,
+                ", thresholds {} {}",
+                thresholds.upper(),
+                thresholds.lower()
+            )?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -426,5 +441,8 @@ fn empty(scheduler: Scheduler, flags: SchedulerFlags) -> Service {
             ..SchedulerOptions::IPVS
         },
         servers: Vec::new(),
+        one_packet: false,
+        persistence: None,
+        policy: Default::default(),
     }
 }

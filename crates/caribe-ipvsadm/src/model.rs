@@ -56,6 +56,7 @@ impl From<ServiceKey> for ServiceId {
                 protocol: match protocol {
                     caribe_model::Protocol::Tcp => Protocol::Tcp,
                     caribe_model::Protocol::Udp => Protocol::Udp,
+                    caribe_model::Protocol::Sctp => Protocol::Sctp,
                 },
                 address,
                 port,
@@ -167,6 +168,8 @@ impl TryFrom<&Destination> for Server {
             key: server.id.into(),
             forwarding,
             weight: server.weight,
+            encapsulation: Default::default(),
+            thresholds: Default::default(),
         })
     }
 }

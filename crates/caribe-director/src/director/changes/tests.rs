@@ -43,6 +43,8 @@ fn by_hand(host: u8, weight: u32) -> Server {
         key: id(1, host).server,
         forwarding: Forwarding::Direct,
         weight,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     }
 }
 
