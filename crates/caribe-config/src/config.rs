@@ -1,24 +1,19 @@
 //! What an lvs.cf means, once it is known to be legal.
 
-mod mark;
 mod monitor;
-mod policy;
 mod redundancy;
 mod server;
 mod service;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use caribe_model::Forwarding;
+use caribe_model::{Defence, Forwarding, MarkRule, Policy, Tuning};
 
-pub use mark::{MarkRule, MarkedProtocols, Network, PortSet};
 pub use monitor::{Monitor, MonitorKind};
-pub use policy::{ConnectionReuse, Defence, DirectorPolicy, ServicePolicy};
 pub use redundancy::Redundancy;
-pub use server::{Encapsulation, GueChecksum, RealServer, Thresholds};
-pub use service::{MssClamp, Persistence, VirtualService};
+pub use server::RealServer;
+pub use service::VirtualService;
 
 /// A whole lvs.cf.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,20 +36,26 @@ pub struct Config {
     /// `tcp_timeout`, `tcpfin_timeout`, `udp_timeout`; `None` (key absent or 0) leaves IPVS's
     /// default.
     pub timeouts: ConfiguredTimeouts,
-    /// `max_services`, `max_servers`, `flood_guard`: settled when the director starts.
+    /// `max_services`, `max_servers`: settled when the director starts.
     pub limits: Limits,
-    /// How connections are dropped and ICMP is treated, for the whole director.
-    pub policy: DirectorPolicy,
-    /// How connections are kept and reused where no service says otherwise: also in services that
-    /// are made by hand.
-    pub service_policy: ServicePolicy,
-    /// The active `mark` blocks, in the order of the file.
-    pub marks: Vec<MarkRule>,
+    /// `flood_guard`, `drop_entry` and so on: what holds for the whole data plane.
+    pub tuning: Tuning,
+    /// How connections are treated where no service says otherwise: also in services that are
+    /// made by hand.
+    pub policy: Policy,
+    /// `secure_tcp`. `policy` has it set when it is [`Defence::On`]; while it is
+    /// [`Defence::Automatic`], it is for the director to switch.
+    pub secure_tcp: Defence,
+    /// The active `mark` blocks, in the order of the file, in which they are applied.
+    pub marks: Vec<Mark>,
     /// Heartbeat, takeover and connection sync.
     pub redundancy: Redundancy,
     /// The `virtual` blocks, in the order of the file.
     pub services: Vec<VirtualService>,
 }
+
+/// `flood_guard` of a file that does not say it; the reference says why.
+const FLOOD_GUARD: u32 = 200_000;
 
 impl Default for Config {
     /// What a file without a statement or a block would mean.
@@ -68,8 +69,12 @@ impl Default for Config {
             keep_overrides: false,
             timeouts: ConfiguredTimeouts::default(),
             limits: Limits::default(),
-            policy: DirectorPolicy::default(),
-            service_policy: ServicePolicy::default(),
+            tuning: Tuning {
+                flood_guard: FLOOD_GUARD,
+                ..Tuning::default()
+            },
+            policy: Policy::default(),
+            secure_tcp: Defence::Off,
             marks: Vec::new(),
             redundancy: Redundancy::default(),
             services: Vec::new(),
@@ -84,9 +89,6 @@ pub struct Limits {
     pub services: u32,
     /// `max_servers`, 1 to 1,048,576; a machine counts once in each service that it serves.
     pub servers: u32,
-    /// `flood_guard`: new connections a second and processor above which packets are scheduled
-    /// without being entered; `None`: never.
-    pub flood_guard: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
@@ -94,9 +96,17 @@ impl Default for Limits {
         Limits {
             services: 1_024,
             servers: 16_384,
-            flood_guard: NonZeroU32::new(200_000),
         }
     }
+}
+
+/// An active `mark` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Name of the block.
+    pub name: String,
+    /// What it says.
+    pub rule: MarkRule,
 }
 
 /// Idle timeouts as configured.

@@ -198,6 +198,8 @@ pub enum Topic {
     Draining,
     /// Connection limits of servers.
     Thresholds,
+    /// SCTP.
+    Sctp,
     /// Tunnels other than IPIP.
     Tunnels,
     /// Keys of Piranha's own parts, which Caribe does not have.
@@ -227,6 +229,7 @@ impl Topic {
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
             Topic::Draining => "it is kept; a server that leaves the file is removed at once",
             Topic::Thresholds => "they are kept; no server is ever overloaded",
+            Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Tunnels => "they are kept; every tunnel is IPIP",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }

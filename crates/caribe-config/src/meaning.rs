@@ -10,13 +10,12 @@ mod server;
 mod service;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use caribe_model::{Forwarding, Protocol};
+use caribe_model::{Defence, Forwarding, Policy, Protocol};
 
 use crate::Mode;
-use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, ServicePolicy, VirtualService};
+use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, VirtualService};
 use crate::diagnostic::{Report, shown};
 use crate::keys::Place;
 use crate::literal::Mask;
@@ -68,8 +67,8 @@ impl Interpreter<'_, '_> {
                 .hint("use `service = lvs`; for failover of programs use a cluster manager");
         }
         let network = forwarding(settings, "network").unwrap_or(Forwarding::Nat);
-        let service_policy = policy::of_the_file(settings);
-        let (services, origins) = self.services(settings, network, service_policy);
+        let file_policy = policy::of_the_file(settings);
+        let (services, origins) = self.services(settings, network, file_policy);
         let (marks, mark_origins) = mark::rules(settings);
         let config = Config {
             serial_no: settings.integer("serial_no"),
@@ -86,8 +85,9 @@ impl Interpreter<'_, '_> {
                 udp: positive_seconds(settings, "udp_timeout"),
             },
             limits: limits::limits(settings),
-            policy: policy::of_the_director(settings),
-            service_policy,
+            tuning: policy::tuning(settings),
+            policy: file_policy.0,
+            secure_tcp: file_policy.1,
             marks,
             redundancy: self.redundancy(settings),
             services,
@@ -103,7 +103,7 @@ impl Interpreter<'_, '_> {
         &mut self,
         settings: &'s Section<'t>,
         network: Forwarding,
-        policy: ServicePolicy,
+        policy: (Policy, Defence),
     ) -> (Vec<VirtualService>, Vec<Origin<'s, 't>>) {
         let mut services = Vec::new();
         let mut origins = Vec::new();
@@ -262,13 +262,8 @@ fn seconds(section: &Section<'_>, key: &str) -> Duration {
 }
 
 /// A number whose range in the key table fits.
-fn small(section: &Section<'_>, key: &str) -> u8 {
-    u8::try_from(section.integer(key)).unwrap_or(u8::MAX)
-}
-
-/// A number whose range in the key table fits; `None` for 0.
-fn positive(section: &Section<'_>, key: &str) -> Option<NonZeroU32> {
-    NonZeroU32::new(u32::try_from(section.integer(key)).ok()?)
+fn number(section: &Section<'_>, key: &str) -> u32 {
+    u32::try_from(section.integer(key)).unwrap_or(u32::MAX)
 }
 
 fn positive_seconds(section: &Section<'_>, key: &str) -> Option<Duration> {

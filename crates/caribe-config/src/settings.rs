@@ -9,12 +9,13 @@ mod read_words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use caribe_model::Scheduler;
+use caribe_model::{MssClamp, Scheduler};
 
-use crate::config::{MssClamp, Network, PortSet};
 use crate::diagnostic::{Report, shown};
 use crate::keys::{self, Key, Origin, Place};
 use crate::literal::Mask;
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::resemblance::closest;
 use crate::resolver::Resolver;
 use crate::source::Span;
@@ -62,7 +63,13 @@ const NEVER_KEYS: [(&[&str], &str); 4] = [
         "this sysctl of IPVS is about netfilter, which balanced packets do not pass: remove it",
     ),
     (
-        &["run_estimation", "est_cpulist", "est_nice", "conn_lfactor", "svc_lfactor"],
+        &[
+            "run_estimation",
+            "est_cpulist",
+            "est_nice",
+            "conn_lfactor",
+            "svc_lfactor",
+        ],
         "this sysctl of IPVS is about how the kernel's module works inside: remove it",
     ),
 ];
@@ -201,9 +208,10 @@ impl Reader<'_, '_> {
             format!("a block begins with `{} NAME {{`", kind.keyword())
         } else if let Some(other) = elsewhere {
             format!("it belongs in {}", other.phrase())
-        } else if let Some((_, why)) = NEVER_KEYS.iter().find(|(names, _)| {
-            names.iter().any(|never| never.as_bytes() == name)
-        }) {
+        } else if let Some((_, why)) = NEVER_KEYS
+            .iter()
+            .find(|(names, _)| names.iter().any(|never| never.as_bytes() == name))
+        {
             (*why).to_owned()
         } else if let Some(near) = closest(name, known) {
             format!("did you mean `{near}`?")

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use caribe_model::Scheduler;
+use caribe_model::{MssClamp, Scheduler};
 
-use crate::config::{MssClamp, Network, PortSet};
 use crate::keys::Kind;
 use crate::literal::{self, Host, Mask};
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::source::Span;
 use crate::text;
 

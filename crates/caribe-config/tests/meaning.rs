@@ -3,17 +3,20 @@
 mod support;
 
 use std::net::IpAddr;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use caribe_config::config::{
-    Config, ConfiguredTimeouts, ConnectionReuse, Defence, DirectorPolicy, Encapsulation,
-    FloatingAddress, Limits, MarkRule, MarkedProtocols, Monitor, MonitorKind, MssClamp, Network,
-    Persistence, PortSet, RealServer, Redundancy, ServicePolicy, Thresholds, VirtualService,
+    Config, ConfiguredTimeouts, FloatingAddress, Limits, Mark, Monitor, MonitorKind, RealServer,
+    Redundancy, VirtualService,
 };
 use caribe_config::{Mode, Severity};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
+use caribe_model::{
+    Defence, Encapsulation, Forwarding, MarkRule, MssClamp, Netmask, Persistence, Policy,
+    PortRange, Protocol, ReuseMode, Scheduler, SchedulerFlags, SchedulerOptions, TableSize,
+    Thresholds, Tuning,
+};
 
 fn meaning(name: &str) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -67,6 +70,17 @@ fn server(
         forwarding,
         ..RealServer::new(name)
     }
+}
+
+fn persistence(timeout: u32, mask: &str) -> Persistence {
+    Persistence {
+        timeout,
+        netmask: Netmask::V4(mask.parse().expect("a mask")),
+    }
+}
+
+fn reuse(bits: u8) -> ReuseMode {
+    ReuseMode::from_bits(bits).expect("two bits")
 }
 
 /// What a service is when its block says nothing.
@@ -204,10 +218,7 @@ fn sample_b_direct() {
             scheduler: Scheduler::Wlc,
             options: SchedulerOptions::IPVS,
             sorry_server: Some(ip("198.51.100.99")),
-            persistence: Some(Persistence {
-                timeout: seconds(600),
-                prefix: 24,
-            }),
+            persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 reentry: seconds(60),
                 send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
@@ -269,10 +280,7 @@ fn sample_d_tunnel() {
             scheduler: Scheduler::Lc,
             options: SchedulerOptions::IPVS,
             sorry_server: None,
-            persistence: Some(Persistence {
-                timeout: seconds(300),
-                prefix: 32,
-            }),
+            persistence: Some(persistence(300, "255.255.255.255")),
             monitor: Monitor {
                 timeout: seconds(6),
                 reentry: seconds(15),
@@ -310,33 +318,40 @@ fn every_key_has_its_meaning() {
         limits: Limits {
             services: 10_000,
             servers: 100_000,
-            flood_guard: NonZeroU32::new(5_000),
         },
-        policy: DirectorPolicy {
-            drop_entry: Defence::WhenFull,
-            drop_packet: Defence::Always,
-            drop_rate: NonZeroU32::new(4).expect("not 0"),
+        tuning: Tuning {
+            drop_entry: Defence::Automatic,
+            drop_packet: Defence::On,
+            drop_rate: 4,
+            flood_guard: 5_000,
             nat_icmp_send: true,
             schedule_icmp: true,
-            lblc_expiration: seconds(3_600),
-            lblcr_expiration: seconds(7_200),
+            lblc_expiration: 3_600,
+            lblcr_expiration: 7_200,
         },
-        service_policy: ServicePolicy {
-            expire_without_server: true,
+        policy: Policy {
+            expire_nodest_conn: true,
             expire_quiescent_template: true,
-            reuse: ConnectionReuse::WhenClosing,
+            conn_reuse_mode: reuse(2),
             sloppy_tcp: true,
             sloppy_sctp: true,
-            secure_tcp: Defence::WhenFull,
+            secure_tcp: false,
             cache_bypass: true,
-            path_mtu_discovery: false,
+            pmtu_disc: false,
+            mss_clamp: MssClamp::Off,
         },
-        marks: vec![MarkRule {
+        secure_tcp: Defence::Automatic,
+        marks: vec![Mark {
             name: "web".to_owned(),
-            mark: NonZeroU32::MAX,
-            network: Network::new(ip("192.0.2.80"), 31).expect("a length"),
-            protocols: MarkedProtocols::Udp,
-            ports: PortSet::new([443..=443, 8000..=8999]).expect("ports"),
+            rule: MarkRule {
+                mark: NonZeroU32::MAX,
+                address: ip("192.0.2.80"),
+                prefix: 31,
+                protocol: Some(Protocol::Udp),
+                ports: [(443, 443), (8000, 8999)]
+                    .map(|(first, last)| PortRange::new(first, last).expect("in order"))
+                    .to_vec(),
+            },
         }],
         redundancy: Redundancy {
             primary: Some(ip("192.0.2.1")),
@@ -367,10 +382,7 @@ fn every_key_has_its_meaning() {
                 table_size: TableSize::try_from(65_521).expect("a size"),
             },
             sorry_server: Some(ip("192.0.2.99")),
-            persistence: Some(Persistence {
-                timeout: seconds(600),
-                prefix: 24,
-            }),
+            persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 kind: MonitorKind::Tcp,
                 timeout: seconds(4),
@@ -383,18 +395,19 @@ fn every_key_has_its_meaning() {
             },
             quiesce: true,
             one_packet: true,
-            mss_clamp: MssClamp::To(NonZeroU16::new(1400).expect("not 0")),
             drain_timeout: seconds(90),
-            policy: ServicePolicy {
-                expire_without_server: false,
+            policy: Policy {
+                expire_nodest_conn: false,
                 expire_quiescent_template: false,
-                reuse: ConnectionReuse::Never,
+                conn_reuse_mode: reuse(0),
                 sloppy_tcp: false,
                 sloppy_sctp: false,
-                secure_tcp: Defence::Always,
+                secure_tcp: true,
                 cache_bypass: false,
-                path_mtu_discovery: true,
+                pmtu_disc: true,
+                mss_clamp: MssClamp::Bytes(1400),
             },
+            secure_tcp: Defence::On,
             servers: vec![
                 RealServer {
                     name: "a".to_owned(),
@@ -404,10 +417,7 @@ fn every_key_has_its_meaning() {
                     weight: 2_147_483_647,
                     forwarding: Forwarding::Direct,
                     encapsulation: Encapsulation::Ipip,
-                    thresholds: Thresholds {
-                        upper: NonZeroU32::new(1000),
-                        lower: NonZeroU32::new(800),
-                    },
+                    thresholds: Thresholds::new(1000, 800).expect("not crossed"),
                 },
                 RealServer {
                     encapsulation: Encapsulation::Gre { checksum: false },
@@ -435,15 +445,16 @@ fn every_key_has_its_meaning() {
 #[test]
 fn an_empty_service_has_piranhas_and_ipvss_defaults() {
     let config = meant("virtual v {\naddress = 192.0.2.80 eth0:1\nserver s {\n}\n}\n");
-    let policy = ServicePolicy {
-        expire_without_server: false,
+    let policy = Policy {
+        expire_nodest_conn: false,
         expire_quiescent_template: false,
-        reuse: ConnectionReuse::WhenOver,
+        conn_reuse_mode: reuse(1),
         sloppy_tcp: false,
         sloppy_sctp: false,
-        secure_tcp: Defence::Never,
+        secure_tcp: false,
         cache_bypass: false,
-        path_mtu_discovery: true,
+        pmtu_disc: true,
+        mss_clamp: MssClamp::Off,
     };
     let expected = Config {
         serial_no: 0,
@@ -456,18 +467,19 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
         limits: Limits {
             services: 1_024,
             servers: 16_384,
-            flood_guard: NonZeroU32::new(200_000),
         },
-        policy: DirectorPolicy {
-            drop_entry: Defence::Never,
-            drop_packet: Defence::Never,
-            drop_rate: NonZeroU32::new(10).expect("not 0"),
+        tuning: Tuning {
+            drop_entry: Defence::Off,
+            drop_packet: Defence::Off,
+            drop_rate: 10,
+            flood_guard: 200_000,
             nat_icmp_send: false,
             schedule_icmp: false,
-            lblc_expiration: seconds(86_400),
-            lblcr_expiration: seconds(86_400),
+            lblc_expiration: 86_400,
+            lblcr_expiration: 86_400,
         },
-        service_policy: policy,
+        policy,
+        secure_tcp: Defence::Off,
         marks: Vec::new(),
         redundancy: Redundancy {
             primary: None,
@@ -497,9 +509,9 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
             sorry_server: None,
             persistence: None,
             one_packet: false,
-            mss_clamp: MssClamp::Off,
             drain_timeout: Duration::ZERO,
             policy,
+            secure_tcp: Defence::Off,
             monitor: Monitor {
                 kind: MonitorKind::Tcp,
                 timeout: seconds(10),
@@ -519,10 +531,7 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
                 weight: 1,
                 forwarding: Forwarding::Nat,
                 encapsulation: Encapsulation::Ipip,
-                thresholds: Thresholds {
-                    upper: None,
-                    lower: None,
-                },
+                thresholds: Thresholds::NONE,
             }],
         }],
     };

@@ -10,12 +10,27 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
     let servers = active()
         .map(|service| {
             let sorry = usize::from(service.sorry_server.is_some());
-            sorry + service.servers.iter().filter(|server| server.active).count()
+            sorry
+                + service
+                    .servers
+                    .iter()
+                    .filter(|server| server.active)
+                    .count()
         })
         .sum();
     let kinds = [
-        ("max_services", "virtual services", active().count(), config.limits.services),
-        ("max_servers", "real servers", servers, config.limits.servers),
+        (
+            "max_services",
+            "virtual services",
+            active().count(),
+            config.limits.services,
+        ),
+        (
+            "max_servers",
+            "real servers",
+            servers,
+            config.limits.servers,
+        ),
     ];
     for (key, what, found, limit) in kinds {
         if found > usize::try_from(limit).unwrap_or(usize::MAX) && settings.knows(&[key]) {

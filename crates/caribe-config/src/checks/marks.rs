@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use caribe_model::Family;
 
-use crate::config::{MarkRule, VirtualService};
+use crate::config::{Mark, VirtualService};
 use crate::diagnostic::Report;
 use crate::keys::Place;
 use crate::meaning::{Meaning, Origin};
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::settings::Section;
 use crate::source::Span;
 
@@ -21,14 +23,20 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
         }
     }
     let services = meaning.config.services.iter().zip(&meaning.origins);
-    shared(services.clone().filter(|(service, _)| service.active), report);
+    shared(
+        services.clone().filter(|(service, _)| service.active),
+        report,
+    );
     let rules = &meaning.config.marks;
     if rules.len() > MAX_RULES {
         report
             .error(
                 meaning.mark_origins[MAX_RULES].span(""), // there is one more than that
                 "too-many-marks",
-                format!("there are {} active `mark` blocks: at most {MAX_RULES} are taken", rules.len()),
+                format!(
+                    "there are {} active `mark` blocks: at most {MAX_RULES} are taken",
+                    rules.len()
+                ),
             )
             .hint("put ports of one address into one block: `port = 80,443,8000-8999`");
         return;
@@ -56,7 +64,10 @@ fn complete(section: &Section<'_>, report: &mut Report<'_>) {
                 .error(
                     section.span(""),
                     code,
-                    format!("mark rule `{}` is active but has no `{key}`", section.name()),
+                    format!(
+                        "mark rule `{}` is active but has no `{key}`",
+                        section.name()
+                    ),
                 )
                 .hint(format!("add `{example}` or the like, or set `active = 0`"));
         }
@@ -112,40 +123,75 @@ fn shared<'a>(
 
 /// Which of two rules counts is easily got wrong.
 fn overlaps(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
-    let rules = &meaning.config.marks;
-    for (at, rule) in rules.iter().enumerate() {
-        let earlier = rules[..at]
-            .iter()
-            .rposition(|earlier| earlier.mark != rule.mark && meet(earlier, rule));
+    let marks = &meaning.config.marks;
+    let takes: Vec<Takes> = meaning
+        .mark_origins
+        .iter()
+        .map(|section| Takes::new(section))
+        .collect();
+    for (at, mark) in marks.iter().enumerate() {
+        let earlier = (0..at).rev().find(|earlier| {
+            marks[*earlier].rule.mark != mark.rule.mark && takes[*earlier].meets(&takes[at])
+        });
         let Some(earlier) = earlier else { continue };
-        let section = meaning.mark_origins[at];
         let line = report.line(meaning.mark_origins[earlier].span(""));
         report
             .warning(
-                section.span("address"),
+                meaning.mark_origins[at].span("address"),
                 "overlapping-marks",
                 format!(
                     "mark rule `{}` takes packets of `{}` on line {line}, which have mark {}: \
                      they get {}, as the last rule counts",
-                    rule.name, rules[earlier].name, rules[earlier].mark, rule.mark
+                    mark.name, marks[earlier].name, marks[earlier].rule.mark, mark.rule.mark
                 ),
             )
             .hint("let the rules have no packet in common, or put the narrower one last");
     }
 }
 
-fn meet(one: &MarkRule, other: &MarkRule) -> bool {
-    one.network.meets(other.network)
-        && one.protocols.meets(other.protocols)
-        && one.ports.meets(&other.ports)
+/// The packets of a rule.
+struct Takes {
+    network: Option<Network>,
+    protocol: Option<&'static str>,
+    ports: Option<PortSet>,
+}
+
+impl Takes {
+    fn new(section: &Section<'_>) -> Self {
+        Takes {
+            network: section.network("address"),
+            protocol: section.word("protocol").filter(|word| *word != "any"),
+            ports: section.ports("port"),
+        }
+    }
+
+    /// Some packet is of both; what is absent is everything.
+    fn meets(&self, other: &Takes) -> bool {
+        fn both<T>(one: &Option<T>, other: &Option<T>, meet: impl Fn(&T, &T) -> bool) -> bool {
+            match (one, other) {
+                (Some(one), Some(other)) => meet(one, other),
+                _ => true,
+            }
+        }
+        both(&self.network, &other.network, |one, other| {
+            one.meets(*other)
+        }) && both(&self.protocol, &other.protocol, |one, other| one == other)
+            && both(&self.ports, &other.ports, PortSet::meets)
+    }
 }
 
 fn unused(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
     let services = &meaning.config.services;
     // A service that was refused may be the one.
-    let blocks = settings.children.iter().filter(|child| child.place == Place::Virtual);
+    let blocks = settings
+        .children
+        .iter()
+        .filter(|child| child.place == Place::Virtual);
     if blocks.count() != services.len()
-        || meaning.origins.iter().any(|origin| !origin.section.knows(&["fwmark", "active"]))
+        || meaning
+            .origins
+            .iter()
+            .any(|origin| !origin.section.knows(&["fwmark", "active"]))
     {
         return;
     }
@@ -154,23 +200,21 @@ fn unused(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &mut Report
         .filter(|service| service.active)
         .filter_map(|service| Some((family(service), service.mark?.get())))
         .collect();
-    for (rule, section) in meaning.config.marks.iter().zip(&meaning.mark_origins) {
-        let family = rule.network.family();
-        if !taken.contains(&(family, rule.mark.get())) {
+    for (mark, section) in meaning.config.marks.iter().zip(&meaning.mark_origins) {
+        let (family, number) = (mark.rule.family(), mark.rule.mark);
+        if !taken.contains(&(family, number.get())) {
             report
                 .warning(
                     section.span("mark"),
                     "unused-mark",
                     format!(
-                        "no active service takes {} packets with mark {}, which `{}` gives",
+                        "no active service takes {} packets with mark {number}, which `{}` gives",
                         shown(family),
-                        rule.mark,
-                        rule.name
+                        mark.name
                     ),
                 )
                 .hint(format!(
-                    "set `fwmark = {}` in a `virtual` block, or remove the rule",
-                    rule.mark
+                    "set `fwmark = {number}` in a `virtual` block, or remove the rule"
                 ));
         }
     }
@@ -180,16 +224,17 @@ fn fed(
     service: &VirtualService,
     section: &Section<'_>,
     settings: &Section<'_>,
-    rules: &[MarkRule],
+    marks: &[Mark],
     report: &mut Report<'_>,
 ) {
     let Some(mark) = service.mark else { return };
     let family = family(service);
-    let feeds = |rule: &MarkRule| rule.mark == mark && rule.network.family() == family;
-    let unread = settings.children.iter().any(|child| {
-        child.place == Place::Mark && !child.knows(&["active", "mark", "address"])
-    });
-    if unread || rules.iter().any(feeds) {
+    let feeds = |other: &Mark| other.rule.mark == mark && other.rule.family() == family;
+    let unread = settings
+        .children
+        .iter()
+        .any(|child| child.place == Place::Mark && !child.knows(&["active", "mark", "address"]));
+    if unread || marks.iter().any(feeds) {
         return;
     }
     let inactive = settings.children.iter().find(|child| {
@@ -198,7 +243,10 @@ fn fed(
             && child.optional_integer("mark") == Some(i64::from(mark.get()))
     });
     let hint = match inactive {
-        Some(rule) => format!("`mark {}` is not active: set `active = 1` in it", rule.name()),
+        Some(rule) => format!(
+            "`mark {}` is not active: set `active = 1` in it",
+            rule.name()
+        ),
         None => format!(
             "add a block `mark NAME {{` with `active = 1`, `mark = {mark}`, `address = {}` and \
              `port`; `caribe import marks` makes them from netfilter's rules",

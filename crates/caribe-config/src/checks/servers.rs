@@ -1,6 +1,5 @@
 //! Real servers: can their service reach them, and once each.
 
-mod limits;
 mod tunnel;
 
 use std::collections::{HashMap, HashSet};
@@ -35,7 +34,6 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
                 once(service, server, section, &mut seen, report);
             }
             if server.active {
-                limits::thresholds(server, section, report);
                 tunnel::check(server, section, report);
             }
             weight(server, section, report);

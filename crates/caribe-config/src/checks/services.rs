@@ -92,7 +92,7 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             .hint("add a `server` block with `active = 1`, or set `active = 0` for the service");
     }
     kind::check(service, section, report);
-    if service.protocol == Protocol::Udp
+    if service.protocol != Protocol::Tcp
         && section.get("monitor").is_none()
         && section.knows(&["monitor", "protocol"])
     {
@@ -101,8 +101,8 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
                 section.span("protocol"),
                 "unmonitored",
                 format!(
-                    "the servers of UDP service `{}` are not watched: each is always taken as up",
-                    service.name
+                    "the servers of {} service `{}` are not watched: each is always taken as up",
+                    service.protocol, service.name
                 ),
             )
             .hint(

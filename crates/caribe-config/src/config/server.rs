@@ -1,9 +1,8 @@
 //! Real servers.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::{NonZeroU16, NonZeroU32};
 
-use caribe_model::Forwarding;
+use caribe_model::{Encapsulation, Forwarding, Thresholds};
 
 /// A `server` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,45 +39,4 @@ impl RealServer {
             thresholds: Thresholds::default(),
         }
     }
-}
-
-/// How a packet is wrapped on its way through a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Encapsulation {
-    /// IP in IP.
-    #[default]
-    Ipip,
-    /// Generic UDP encapsulation.
-    Gue {
-        /// UDP port on the real server.
-        port: NonZeroU16,
-        /// Checksum of the UDP header.
-        checksum: GueChecksum,
-    },
-    /// GRE.
-    Gre {
-        /// With GRE's checksum.
-        checksum: bool,
-    },
-}
-
-/// Checksum of the UDP header of GUE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum GueChecksum {
-    /// Zero.
-    #[default]
-    None,
-    /// Over all of it.
-    Full,
-    /// Remote checksum offload.
-    Remote,
-}
-
-/// How many connections a server may have; IPVS's thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Thresholds {
-    /// With so many, active and inactive, the server is overloaded and gets no new ones.
-    pub upper: Option<NonZeroU32>,
-    /// When so few are left, it is no longer; at most `upper`. `None`: three quarters of it.
-    pub lower: Option<NonZeroU32>,
 }

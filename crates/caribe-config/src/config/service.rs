@@ -1,12 +1,12 @@
 //! Virtual services.
 
 use std::net::IpAddr;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use caribe_model::{Protocol, Scheduler, SchedulerOptions};
+use caribe_model::{Defence, Persistence, Policy, Protocol, Scheduler, SchedulerOptions};
 
-use super::{FloatingAddress, Monitor, RealServer, ServicePolicy};
+use super::{FloatingAddress, Monitor, RealServer};
 
 /// A `virtual` block.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,13 +34,13 @@ pub struct VirtualService {
     pub persistence: Option<Persistence>,
     /// `one_packet`: every datagram is scheduled by itself.
     pub one_packet: bool,
-    /// `mss_clamp`.
-    pub mss_clamp: MssClamp,
     /// `drain_timeout`: how long a server that leaves the file may finish its connections; zero:
     /// it is removed at once.
     pub drain_timeout: Duration,
-    /// How connections are kept, reused and dropped: the service's keys, else those of the file.
-    pub policy: ServicePolicy,
+    /// How connections are treated: the service's keys, else those of the file.
+    pub policy: Policy,
+    /// `secure_tcp`, as in [`super::Config::secure_tcp`].
+    pub secure_tcp: Defence,
     /// How servers are watched.
     pub monitor: Monitor,
     /// `quiesce_server`: a failed server gets weight 0 instead of being removed.
@@ -64,33 +64,12 @@ impl VirtualService {
             sorry_server: None,
             persistence: None,
             one_packet: false,
-            mss_clamp: MssClamp::Off,
             drain_timeout: Duration::ZERO,
-            policy: ServicePolicy::default(),
+            policy: Policy::default(),
+            secure_tcp: Defence::Off,
             monitor: Monitor::default(),
             quiesce: false,
             servers: Vec::new(),
         }
     }
-}
-
-/// Client affinity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Persistence {
-    /// Lifetime of a template.
-    pub timeout: Duration,
-    /// Prefix length that groups clients: 32 or 128 is every client by itself.
-    pub prefix: u8,
-}
-
-/// The largest TCP segment that the two ends of a connection may agree on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum MssClamp {
-    /// What they like.
-    #[default]
-    Off,
-    /// At most this many bytes, 88 to 65,495.
-    To(NonZeroU16),
-    /// What the path to the server takes in one packet.
-    PathMtu,
 }

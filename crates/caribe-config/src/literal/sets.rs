@@ -1,9 +1,11 @@
 //! Values that stand for several: networks, lists of ports, limits.
 
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 
-use crate::config::{MssClamp, Network, PortSet};
+use caribe_model::MssClamp;
+
+use crate::network::Network;
+use crate::port_set::PortSet;
 
 use super::{Host, host};
 
@@ -88,11 +90,11 @@ pub(crate) fn ports(text: &[u8]) -> Result<PortSet, &'static str> {
 /// Reads a limit of the maximum segment size: `auto`, 0, or bytes.
 pub(crate) fn mss(text: &[u8]) -> Option<MssClamp> {
     if text == b"auto" {
-        return Some(MssClamp::PathMtu);
+        return Some(MssClamp::Auto);
     }
     match u16::try_from(plain_number(text)?).ok()? {
         0 => Some(MssClamp::Off),
-        bytes @ SMALLEST_MSS..=LARGEST_MSS => NonZeroU16::new(bytes).map(MssClamp::To),
+        bytes @ SMALLEST_MSS..=LARGEST_MSS => Some(MssClamp::Bytes(bytes)),
         _ => None,
     }
 }
@@ -121,8 +123,18 @@ mod tests {
         assert_eq!(read("0.0.0.0/0"), plain("0.0.0.0/0"));
         assert_eq!(read("2001:db8::/64"), plain("2001:db8::/64"));
         for bad in [
-            "", "/", "/24", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/ 24",
-            "192.0.2.0/24/1", "192.0.2.0/255.255.255.0", "::/129", "web.example/24", "::1%lo/64",
+            "",
+            "/",
+            "/24",
+            "192.0.2.0/",
+            "192.0.2.0/33",
+            "192.0.2.0/-1",
+            "192.0.2.0/ 24",
+            "192.0.2.0/24/1",
+            "192.0.2.0/255.255.255.0",
+            "::/129",
+            "web.example/24",
+            "::1%lo/64",
             "192.0.2.0/99999999999",
         ] {
             assert!(network(bad.as_bytes()).is_err(), "{bad:?}");
@@ -133,7 +145,10 @@ mod tests {
     fn ports_are_numbers_and_ranges() {
         let read = |text: &str| ports(text.as_bytes()).map(|ports| ports.to_string());
         assert_eq!(read("80"), Ok("80".to_owned()));
-        assert_eq!(read("443,80,1024-65535"), Ok("80,443,1024-65535".to_owned()));
+        assert_eq!(
+            read("443,80,1024-65535"),
+            Ok("80,443,1024-65535".to_owned())
+        );
         assert_eq!(read("0-65535"), Ok("0-65535".to_owned()));
         assert_eq!(read("80,80-82"), Ok("80-82".to_owned()));
         for bad in [
@@ -142,17 +157,21 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
-        let odd = |count: u16| (0..count).map(|at| (2 * at + 1).to_string()).collect::<Vec<_>>();
+        let odd = |count: u16| {
+            (0..count)
+                .map(|at| (2 * at + 1).to_string())
+                .collect::<Vec<_>>()
+        };
         assert!(read(&odd(64).join(",")).is_ok());
         assert!(read(&odd(65).join(",")).is_err());
     }
 
     #[test]
     fn segment_sizes_have_bounds() {
-        assert_eq!(mss(b"auto"), Some(MssClamp::PathMtu));
+        assert_eq!(mss(b"auto"), Some(MssClamp::Auto));
         assert_eq!(mss(b"0"), Some(MssClamp::Off));
-        assert_eq!(mss(b"88"), NonZeroU16::new(88).map(MssClamp::To));
-        assert_eq!(mss(b"65495"), NonZeroU16::new(65_495).map(MssClamp::To));
+        assert_eq!(mss(b"88"), Some(MssClamp::Bytes(88)));
+        assert_eq!(mss(b"65495"), Some(MssClamp::Bytes(65_495)));
         for bad in ["", "87", "65496", "-1", "Auto", "1460b"] {
             assert_eq!(mss(bad.as_bytes()), None, "{bad:?}");
         }

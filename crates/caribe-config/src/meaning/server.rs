@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU16;
 
-use caribe_model::{Forwarding, Protocol};
+use caribe_model::{Encapsulation, Forwarding, GueChecksum, Protocol, Thresholds};
 
-use crate::config::{Encapsulation, GueChecksum, RealServer, Thresholds};
+use crate::config::RealServer;
 use crate::settings::Section;
 
-use super::{Interpreter, forwarding, positive};
+use super::{Interpreter, forwarding, number};
 
 impl Interpreter<'_, '_> {
     /// `None` when its port was refused.
@@ -35,11 +35,41 @@ impl Interpreter<'_, '_> {
                 Forwarding::Tunnel => self.encapsulation(section, service),
                 Forwarding::Nat | Forwarding::Direct => Encapsulation::Ipip,
             },
-            thresholds: Thresholds {
-                upper: positive(section, "upper_threshold"),
-                lower: positive(section, "lower_threshold"),
-            },
+            thresholds: self.thresholds(section, service),
         })
+    }
+
+    /// IPVS refuses a lower one above the upper one, and 0, no limit, is below all others.
+    fn thresholds(&mut self, section: &Section<'_>, service: &Section<'_>) -> Thresholds {
+        let upper = number(section, "upper_threshold");
+        let lower = number(section, "lower_threshold");
+        if let Ok(thresholds) = Thresholds::new(upper, lower) {
+            return thresholds;
+        }
+        let counts = section.boolean("active") && service.boolean("active");
+        if counts && section.knows(&["upper_threshold"]) {
+            let (what, hint) = match upper {
+                0 => (
+                    "without an `upper_threshold`".to_owned(),
+                    "add `upper_threshold`, or remove it",
+                ),
+                _ => (
+                    format!("over its `upper_threshold` of {upper}"),
+                    "write a smaller one, or leave it out: three quarters of the upper one",
+                ),
+            };
+            self.report
+                .error(
+                    section.span("lower_threshold"),
+                    "lower-threshold",
+                    format!(
+                        "server `{}` has a `lower_threshold` of {lower} {what}",
+                        section.name()
+                    ),
+                )
+                .hint(hint);
+        }
+        Thresholds::NONE
     }
 
     /// What the server says, else what its service says.
@@ -55,9 +85,7 @@ impl Interpreter<'_, '_> {
                 let port = said_by("tunnel_port").optional_integer("tunnel_port");
                 let port = port.and_then(|port| NonZeroU16::new(u16::try_from(port).ok()?));
                 let Some(port) = port else {
-                    if counts
-                        && section.knows(&["tunnel_port"])
-                        && service.knows(&["tunnel_port"])
+                    if counts && section.knows(&["tunnel_port"]) && service.knows(&["tunnel_port"])
                     {
                         self.report
                             .error(

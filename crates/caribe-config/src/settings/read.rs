@@ -307,9 +307,9 @@ pub(crate) fn expectation(key: &Key) -> String {
         Kind::Netmask => "a dotted netmask or a prefix length".to_owned(),
         Kind::Network => "an address, or a network such as `192.0.2.0/24`".to_owned(),
         Kind::Ports => "port numbers and ranges, such as `80,443,1024-65535`".to_owned(),
-        Kind::Mss => format!(
-            "`auto`, or a whole number from {SMALLEST_MSS} to {LARGEST_MSS}{unit}, or 0"
-        ),
+        Kind::Mss => {
+            format!("`auto`, or a whole number from {SMALLEST_MSS} to {LARGEST_MSS}{unit}, or 0")
+        }
         Kind::Interface => "the name of an interface".to_owned(),
         Kind::Interfaces => "names of interfaces".to_owned(),
         Kind::Text | Kind::EscapedText => "a text".to_owned(),

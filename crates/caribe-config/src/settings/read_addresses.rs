@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::config::Network;
 use crate::diagnostic::shown;
 use crate::keys::Key;
 use crate::literal::{self, Host, Mask, NotAMask, interface_fault};
+use crate::network::Network;
 use crate::source::Span;
 use crate::tree::Word;
 use crate::value::{FloatingValue, Value};

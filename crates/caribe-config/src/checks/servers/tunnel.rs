@@ -1,8 +1,8 @@
 //! Keys of tunnels where there is no tunnel, or another one.
 
-use caribe_model::Forwarding;
+use caribe_model::{Encapsulation, Forwarding};
 
-use crate::config::{Encapsulation, RealServer};
+use crate::config::RealServer;
 use crate::diagnostic::Report;
 use crate::settings::Section;
 
@@ -16,7 +16,10 @@ pub(super) fn check(server: &RealServer, section: &Section<'_>, report: &mut Rep
         }
         let why = match (server.forwarding, server.encapsulation) {
             (Forwarding::Nat | Forwarding::Direct, _) => {
-                format!("server `{}` is forwarded by `{}`", server.name, server.forwarding)
+                format!(
+                    "server `{}` is forwarded by `{}`",
+                    server.name, server.forwarding
+                )
             }
             (_, Encapsulation::Ipip) if key != "tunnel" => "IPIP has none".to_owned(),
             (_, Encapsulation::Gre { .. }) if key == "tunnel_port" => "GRE has none".to_owned(),

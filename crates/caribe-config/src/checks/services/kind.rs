@@ -1,8 +1,8 @@
 //! What only some kinds of services can have: all ports, one-packet scheduling, MSS clamping.
 
-use caribe_model::Protocol;
+use caribe_model::{MssClamp, Protocol};
 
-use crate::config::{MssClamp, VirtualService};
+use crate::config::VirtualService;
 use crate::diagnostic::Report;
 use crate::settings::Section;
 
@@ -40,7 +40,7 @@ pub(super) fn check(service: &VirtualService, section: &Section<'_>, report: &mu
             )
             .hint("remove `one_packet`, or set `protocol = udp`");
     }
-    if service.mss_clamp != MssClamp::Off
+    if service.policy.mss_clamp != MssClamp::Off
         && service.protocol != Protocol::Tcp
         && service.mark.is_none()
         && section.knows(&["fwmark", "protocol"])

@@ -29,5 +29,7 @@ pub(super) const KEYS: &[Key] = &[
         .meaning("Transport protocol of the packets; `any`: TCP, UDP and SCTP."),
     in_mark("port", Kind::Ports)
         .fallback(Fallback::Derived("all ports"))
-        .meaning("Ports that the packets are addressed to, such as `80,443` or `20-21,1024-65535`."),
+        .meaning(
+            "Ports that the packets are addressed to, such as `80,443` or `20-21,1024-65535`.",
+        ),
 ];

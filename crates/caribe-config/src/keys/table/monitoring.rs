@@ -11,10 +11,12 @@ pub(super) const KEYS: &[Key] = &[
         .meaning("Remote shell for `load_monitor = uptime`."),
     in_virtual("monitor", Kind::Word(&["tcp", "none"]))
         .caribe()
-        .fallback(Fallback::Derived("`tcp` for TCP services, `none` for UDP"))
+        .fallback(Fallback::Derived(
+            "`tcp` for TCP services, `none` for others",
+        ))
         .meaning(
             "How a server is found good: `tcp` by connecting to its address and port by TCP (also \
-             for a UDP service), `none` not at all: it is always taken as up.",
+             for services that are not TCP), `none` not at all: it is always taken as up.",
         ),
     in_virtual("timeout", SECONDS_FROM_ONE)
         .default("10")

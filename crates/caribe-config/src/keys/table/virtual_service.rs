@@ -4,8 +4,12 @@ use caribe_model::{SchedulerFlags, TableSize};
 
 use crate::keys::{Fallback, Key, Kind, Topic};
 
-use super::{
-    FORWARDING, IDLE_TIMEOUT, SECONDS, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_virtual,
+use super::{FORWARDING, SECONDS, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_virtual};
+
+/// The longest that ipvsadm takes: 31 days.
+const PERSISTENCE: Kind = Kind::Integer {
+    min: 0,
+    max: 31 * 24 * 3_600,
 };
 
 pub(super) const KEYS: &[Key] = &[
@@ -32,8 +36,10 @@ pub(super) const KEYS: &[Key] = &[
         "Port of the service. 0: all ports of the VIP, for a service that is `persistent` or has \
          an `fwmark` only, as in IPVS.",
     ),
-    in_virtual("protocol", Kind::Word(&["tcp", "udp"]))
+    in_virtual("protocol", Kind::Word(&["tcp", "udp", "sctp"]))
         .default("tcp")
+        .not_yet(Topic::Sctp)
+        .neutral(&["udp"])
         .meaning("Transport protocol."),
     in_virtual("scheduler", Kind::Scheduler)
         .default("wlc")
@@ -72,7 +78,7 @@ pub(super) const KEYS: &[Key] = &[
         .not_yet(Topic::SorryServers)
         .neutral(&["0.0.0.0"])
         .meaning("Address of the server that serves while no real server can."),
-    in_virtual("persistent", IDLE_TIMEOUT)
+    in_virtual("persistent", PERSISTENCE)
         .default("0")
         .seconds()
         .not_yet(Topic::Persistence)
