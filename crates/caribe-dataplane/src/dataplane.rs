@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
+    Forwarding, NextHop, Persistence, Policy, Scheduler, SchedulerOptions, ServerKey, ServiceKey,
+    Table, Thresholds, Timeouts, Tuning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,13 @@ pub trait Dataplane {
     ///
     /// Reports what the kernel refused.
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), DataplaneError>;
+
+    /// Sets what concerns every service alike: defences, the flood guard, ICMP, expirations.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError>;
 
     /// Removes expired connections and corrects counters. To be called every half second or so;
     /// a connection is removed at most a second after it expired.
@@ -108,6 +116,10 @@ pub struct Snapshot {
     /// Packets by verdict name, e.g. `forwarded`, `passed_not_ours`, `dropped_ttl`; every name is
     /// present. The sum is the number of packets seen.
     pub verdicts: BTreeMap<String, u64>,
+    /// What happened to packets beside their verdict, by name, e.g. `displaced_embryonic`; every
+    /// name is present.
+    #[serde(default)]
+    pub events: BTreeMap<String, u64>,
     /// Interfaces that carry the program, with the XDP mode of each.
     pub interfaces: Vec<LiveInterface>,
 }
@@ -133,6 +145,15 @@ pub struct LiveService {
     /// The scheduler's flags and sizes.
     #[serde(default)]
     pub options: SchedulerOptions,
+    /// Client affinity.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// Every datagram is scheduled by itself.
+    #[serde(default)]
+    pub one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    #[serde(default)]
+    pub policy: Policy,
     /// Servers, newest first, as IPVS lists them.
     pub servers: Vec<LiveServer>,
     /// Traffic of the service: of its servers, removed ones included.
@@ -152,6 +173,15 @@ pub struct LiveServer {
     pub active: u32,
     /// All other connections.
     pub inactive: u32,
+    /// Templates of persistent clients, as the last sweep counted them.
+    #[serde(default)]
+    pub persistent: u32,
+    /// How many connections it takes.
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    /// It has as many connections as it may have, and gets no new ones.
+    #[serde(default)]
+    pub overloaded: bool,
     /// Counters since the server was added.
     pub traffic: Traffic,
     /// The way there; `None` while it is not resolved.

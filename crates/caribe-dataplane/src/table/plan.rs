@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use caribe_model::{Change, Server, ServerKey, Service, ServiceKey, Table, diff};
 use caribe_packet::service::Choice;
 
-use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step};
+use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step, Terms};
 use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
 
@@ -120,8 +120,12 @@ impl Draft<'_> {
             Change::RemoveService(key) => self.remove_service(key),
             Change::AddService(key, service) => self.add_service(*key, service)?,
             Change::EditService(key, service) => {
-                let schedule = &mut self.touch(*key).schedule;
-                schedule.set_scheduler(service.scheduler, service.options);
+                let live = self.touch(*key);
+                live.terms = Terms::of(service);
+                live.schedule
+                    .set_scheduler(service.scheduler, service.options);
+                let (id, terms) = (live.id, live.terms);
+                self.servers.push(Step::PutTerms { id, terms });
             }
             Change::AddServer(key, server) => self.add_server(*key, server)?,
             Change::EditServer(key, server) => self.edit_server(*key, server),
@@ -130,7 +134,8 @@ impl Draft<'_> {
                 let service = self.touch(*key);
                 service.servers.retain(|other| *other != index);
                 service.schedule.remove(index);
-                self.discard(index, false);
+                let is_doomed = service.terms.policy.expire_nodest_conn;
+                self.discard(index, is_doomed, false);
             }
             Change::SetMarks(rules) => {
                 if let Some(rule) = rules.first() {
@@ -177,7 +182,8 @@ impl Draft<'_> {
             },
         );
         for index in service.servers {
-            self.discard(index, true);
+            let is_doomed = service.terms.policy.expire_nodest_conn;
+            self.discard(index, is_doomed, true);
         }
         let left: Vec<u32> = self.discarded_of(key).collect();
         for index in left {
@@ -197,13 +203,14 @@ impl Draft<'_> {
         of_service.map(|(index, _)| *index)
     }
 
-    fn discard(&mut self, index: u32, orphan: bool) {
+    fn discard(&mut self, index: u32, is_doomed: bool, orphan: bool) {
         let Some(server) = self.table.servers.remove(&index) else {
             return;
         };
         let discarded = Discarded {
             service: Some(server.service),
             key: server.key,
+            is_doomed,
             since: self.now,
             unreferenced_since: None,
         };
@@ -229,11 +236,14 @@ impl Draft<'_> {
         let live = LiveService {
             id,
             servers: Vec::new(),
+            terms: Terms::of(service),
             schedule: Schedule::new(service.scheduler, service.options),
             run: Run { base: 0, length: 0 },
             cursor: 0,
         };
         self.table.services.insert(key, live);
+        let terms = Terms::of(service);
+        self.servers.push(Step::PutTerms { id, terms });
         self.servers.push(Step::OpenLedger(id));
         self.touched.insert(key);
         service
@@ -249,6 +259,7 @@ impl Draft<'_> {
             key: server.key,
             forwarding: server.forwarding,
             weights: Weights::added(server.weight),
+            thresholds: server.thresholds,
         };
         let sequence = self.table.next_sequence;
         self.table.next_sequence += 1;
@@ -317,6 +328,7 @@ impl Draft<'_> {
             key: server.key,
             forwarding: server.forwarding,
             weights: self.table.servers[&index].weights.edited(server.weight),
+            thresholds: server.thresholds,
         };
         self.table.servers.insert(index, live);
         self.servers.push(Step::EditServer {

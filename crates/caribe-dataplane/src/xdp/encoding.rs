@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts};
-use caribe_packet::server::{DIRECT, IN_SERVICE, MASQUERADE, OUTER_IPV6, Server, TUNNEL};
+use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey, Thresholds, Timeouts};
+use caribe_packet::server::{Bounds, DIRECT, IN_SERVICE, MASQUERADE, OUTER_IPV6, Server, TUNNEL};
 use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
 use caribe_packet::tcp_state::State;
@@ -145,6 +145,16 @@ pub(super) fn from_roster_word(word: u64, weight: u32) -> (u64, Weights) {
 
 /// Bits of the roster that count additions: a thousand a second for 99 days.
 const SEQUENCE: u64 = (1 << 33) - 1;
+
+/// A server's thresholds as a word.
+pub(super) fn bounds(thresholds: Thresholds) -> Bounds {
+    Bounds::new(thresholds.upper(), thresholds.lower())
+}
+
+/// The other way; `None` when the lower one is above the upper one.
+pub(super) fn thresholds(bounds: Bounds) -> Option<Thresholds> {
+    Thresholds::new(bounds.upper(), bounds.lower()).ok()
+}
 
 /// An address in 16 bytes, IPv4 in the first four.
 pub(super) fn wide(address: IpAddr) -> [u8; 16] {

@@ -197,6 +197,9 @@ impl World {
                 key: *key,
                 scheduler: service.scheduler,
                 options: service.options,
+                persistence: service.persistence,
+                one_packet: service.one_packet,
+                policy: service.policy,
                 servers: servers
                     .map(|server| caribe_dataplane::LiveServer {
                         key: server.key,
@@ -204,6 +207,9 @@ impl World {
                         weight: server.weight,
                         active: 0,
                         inactive: 0,
+                        persistent: 0,
+                        thresholds: server.thresholds,
+                        overloaded: false,
                         traffic: Default::default(),
                         next_hop: None,
                     })

@@ -350,6 +350,9 @@ fn live(connections: u64) -> Snapshot {
         weight: 1,
         active: 0,
         inactive: 0,
+        persistent: 0,
+        thresholds: Default::default(),
+        overloaded: false,
         traffic,
         next_hop: None,
     };
@@ -357,6 +360,9 @@ fn live(connections: u64) -> Snapshot {
         key: key(vip),
         scheduler: Scheduler::Wlc,
         options: caribe_model::SchedulerOptions::IPVS,
+        persistence: None,
+        one_packet: false,
+        policy: Default::default(),
         servers: vec![server(host)],
         traffic,
     };
