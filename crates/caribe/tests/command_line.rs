@@ -169,7 +169,7 @@ fn ipvsadm_by_its_own_name() {
     assert_eq!(output.status.code(), Some(255));
     assert_eq!(
         text(&output.stderr),
-        "not supported in this release: firewall marks (-f)\n"
+        "not supported in this release: persistence engines (--pe)\n"
     );
     let output = run(&["--version"]);
     assert_eq!(output.status.code(), Some(0));
