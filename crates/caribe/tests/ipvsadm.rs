@@ -220,7 +220,9 @@ fn the_table_is_listed_changed_saved_and_restored() {
         "-A -t {all}:0 -s sh -b sh-fallback -p 600 -M 255.255.255.0"
     ));
     bed.does(&format!("-A -u {query} -s rr -o"));
-    bed.does(&format!("-a -u {query} -r 198.51.100.9 -i --tun-type gue --tun-port 6080 --tun-csum -x 100 -y 80"));
+    bed.does(&format!(
+        "-a -u {query} -r 198.51.100.9 -i --tun-type gue --tun-port 6080 --tun-csum -x 100 -y 80"
+    ));
     let listed = bed.does("-Ln --tun-info");
     for line in [
         format!("TCP  {all}:0 sh (sh-fallback) persistent 600 mask 255.255.255.0\n"),
