@@ -30,6 +30,8 @@ pub(crate) fn table(forwarding: Forwarding) -> Result<Table> {
         },
         forwarding,
         weight: 1,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     };
     let mut table = Table::default();
     table
@@ -39,6 +41,9 @@ pub(crate) fn table(forwarding: Forwarding) -> Result<Table> {
                 scheduler: Scheduler::Rr,
                 options: SchedulerOptions::IPVS,
                 servers: vec![server],
+                one_packet: false,
+                persistence: None,
+                policy: Default::default(),
             },
         )
         .context("cannot lay out the bench's table")?;

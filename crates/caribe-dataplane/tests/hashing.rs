@@ -48,11 +48,16 @@ fn sized(
         },
         forwarding: Forwarding::Direct,
         weight: *weight,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
     let service = Service {
         scheduler,
         options,
         servers: servers.collect(),
+        one_packet: false,
+        persistence: None,
+        policy: Default::default(),
     };
     let mut table = Table::default();
     table.insert(tcp(vip), service).expect("a legal table");

@@ -1,22 +1,25 @@
 //! The difference between two tables, as the smallest list of changes.
 
-use crate::{Server, ServerKey, Service, ServiceKey, Table};
+use crate::{MarkRule, Server, ServerKey, Service, ServiceKey, Table};
 
 /// One step from one table to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<'a> {
     /// A service that is new, with all its servers.
     AddService(ServiceKey, &'a Service),
-    /// A service whose scheduler or flags changed; its servers come as changes of their own.
+    /// A service whose scheduler, persistence or policy changed; its servers come as changes of
+    /// their own.
     EditService(ServiceKey, &'a Service),
     /// A service that is gone, and its servers with it.
     RemoveService(ServiceKey),
     /// A server that is new in its service.
     AddServer(ServiceKey, &'a Server),
-    /// A server whose weight or forwarding method changed.
+    /// A server of which anything changed but its identity.
     EditServer(ServiceKey, &'a Server),
     /// A server that is gone from its service.
     RemoveServer(ServiceKey, ServerKey),
+    /// Other rules for marks.
+    SetMarks(&'a [MarkRule]),
 }
 
 /// What must change to make `from` equal to `to`: removals first, so that an identity can be
@@ -42,7 +45,7 @@ pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
             changes.push(Change::AddService(*key, after));
             continue;
         };
-        if (before.scheduler, before.options) != (after.scheduler, after.options) {
+        if settings(before) != settings(after) {
             changes.push(Change::EditService(*key, after));
         }
         for server in &after.servers {
@@ -53,17 +56,35 @@ pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
             }
         }
     }
+    if from.marks() != to.marks() {
+        changes.push(Change::SetMarks(to.marks()));
+    }
     changes
+}
+
+/// Everything of a service but its servers.
+fn settings(service: &Service) -> impl PartialEq + use<> {
+    (
+        service.scheduler,
+        service.options,
+        service.persistence,
+        service.one_packet,
+        service.policy,
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
+    use std::num::NonZeroU32;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions};
+    use crate::{
+        Encapsulation, Family, Forwarding, Netmask, Persistence, Policy, Protocol, Scheduler,
+        SchedulerFlags, SchedulerOptions, Thresholds,
+    };
 
     /// Applies changes the way a data plane does, to prove that they lead to `to`.
     fn apply(table: &Table, changes: &[Change<'_>]) -> Table {
@@ -77,13 +98,18 @@ mod tests {
                 .position(|(other, _)| *other == key)
                 .expect("service exists")
         };
+        let mut marks = table.marks().to_vec();
         for change in changes {
             match change {
+                Change::SetMarks(rules) => marks = rules.to_vec(),
                 Change::AddService(key, service) => services.push((*key, (*service).clone())),
                 Change::EditService(key, service) => {
                     let at = find(&services, *key);
-                    services[at].1.scheduler = service.scheduler;
-                    services[at].1.options = service.options;
+                    let servers = std::mem::take(&mut services[at].1.servers);
+                    services[at].1 = Service {
+                        servers,
+                        ..(*service).clone()
+                    };
                 }
                 Change::RemoveService(key) => services.retain(|(other, _)| other != key),
                 Change::AddServer(key, server) => {
@@ -108,57 +134,92 @@ mod tests {
                 .insert(key, service)
                 .expect("changes keep the table legal");
         }
+        table.set_marks(marks).expect("the rules are legal");
         table
     }
 
-    fn sorted(table: &Table) -> Vec<(ServiceKey, Scheduler, Vec<Server>)> {
-        table
-            .services()
-            .map(|(key, service)| {
-                let mut servers = service.servers.clone();
-                servers.sort_by_key(|server| server.key);
-                (*key, service.scheduler, servers)
-            })
-            .collect()
+    fn sorted(table: &Table) -> Table {
+        let mut ordered = Table::default();
+        for (key, service) in table.services() {
+            let mut service = service.clone();
+            service.servers.sort_by_key(|server| server.key);
+            ordered.insert(*key, service).expect("it was legal before");
+        }
+        let marks = table.marks().to_vec();
+        ordered.set_marks(marks).expect("they were legal before");
+        ordered
+    }
+
+    fn any_server() -> impl Strategy<Value = Server> {
+        (0u8..6, 0u32..3, 0usize..3, any::<bool>(), 0u32..2).prop_map(
+            |(host, weight, method, checksum, upper)| Server {
+                key: ServerKey {
+                    address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)),
+                    port: 80,
+                },
+                forwarding: [Forwarding::Nat, Forwarding::Direct, Forwarding::Tunnel][method],
+                weight,
+                encapsulation: Encapsulation::Gre { checksum },
+                thresholds: Thresholds::new(upper, 0).expect("no lower bound"),
+            },
+        )
+    }
+
+    fn any_service() -> impl Strategy<Value = Service> {
+        (
+            (0usize..4, 0u8..8),
+            prop::option::of(1u32..3),
+            any::<bool>(),
+            any::<bool>(),
+            prop::collection::vec(any_server(), 0..6),
+        )
+            .prop_map(
+                |((scheduler, flags), timeout, one_packet, sloppy_tcp, servers)| Service {
+                    scheduler: Scheduler::ALL[scheduler],
+                    options: SchedulerOptions {
+                        flags: SchedulerFlags::from_bits(flags).expect("three bits"),
+                        ..SchedulerOptions::IPVS
+                    },
+                    persistence: timeout.map(|timeout| Persistence {
+                        timeout,
+                        netmask: Netmask::host(Family::V4),
+                    }),
+                    one_packet,
+                    policy: Policy {
+                        sloppy_tcp,
+                        ..Policy::default()
+                    },
+                    servers,
+                },
+            )
     }
 
     fn any_table() -> impl Strategy<Value = Table> {
-        let server = (0u8..6, 0u32..3, 0usize..3).prop_map(|(host, weight, method)| Server {
-            key: ServerKey {
-                address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)),
-                port: 80,
-            },
-            forwarding: [Forwarding::Nat, Forwarding::Direct, Forwarding::Tunnel][method],
-            weight,
+        let mark = (1u32..3, 0u8..33).prop_map(|(mark, prefix)| MarkRule {
+            mark: NonZeroU32::new(mark).expect("from 1"),
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            prefix,
+            protocol: None,
+            ports: Vec::new(),
         });
-        let service = (
-            0u16..4,
-            (0usize..4, 0u8..8),
-            prop::collection::vec(server, 0..6),
-        );
-        prop::collection::vec(service, 0..5).prop_map(|services| {
-            let mut table = Table::default();
-            for (port, (scheduler, flags), servers) in services {
-                let key = ServiceKey::Address {
-                    protocol: Protocol::Tcp,
-                    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-                    port,
-                };
-                let scheduler = Scheduler::ALL[scheduler];
-                // Repeated services and servers are refused; the generator leaves them out.
-                let options = SchedulerOptions {
-                    flags: SchedulerFlags::from_bits(flags).expect("three bits"),
-                    ..SchedulerOptions::IPVS
-                };
-                let service = Service {
-                    scheduler,
-                    options,
-                    servers,
-                };
-                let _ = table.insert(key, service);
-            }
-            table
-        })
+        (
+            prop::collection::vec((1u16..5, any_service()), 0..5),
+            prop::collection::vec(mark, 0..3),
+        )
+            .prop_map(|(services, marks)| {
+                let mut table = Table::default();
+                for (port, service) in services {
+                    let key = ServiceKey::Address {
+                        protocol: Protocol::Tcp,
+                        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                        port,
+                    };
+                    // Repeated services and servers are refused; the generator leaves them out.
+                    let _ = table.insert(key, service);
+                }
+                table.set_marks(marks).expect("prefixes fit");
+                table
+            })
     }
 
     proptest! {

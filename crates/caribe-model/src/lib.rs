@@ -7,20 +7,32 @@
 #![forbid(unsafe_code)]
 
 mod diff;
+mod encapsulation;
+mod mark;
 mod monotonic;
 mod next_hop;
+mod persistence;
+mod policy;
 mod scheduler;
 mod scheduler_options;
 mod service;
+mod thresholds;
 mod timeouts;
+mod tuning;
 
 pub use diff::{Change, diff};
+pub use encapsulation::{Encapsulation, GueChecksum};
+pub use mark::{MarkRule, PortRange};
 pub use monotonic::Monotonic;
 pub use next_hop::{MacAddress, NextHop};
+pub use persistence::{Netmask, Persistence};
+pub use policy::{MssClamp, Policy, ReuseMode};
 pub use scheduler::Scheduler;
 pub use scheduler_options::{SchedulerFlags, SchedulerOptions, TableSize};
 pub use service::{
     Family, Forwarding, Protocol, Server, ServerKey, Service, ServiceKey, Table, TableError,
     UnknownWord,
 };
+pub use thresholds::{Thresholds, ThresholdsCrossed};
 pub use timeouts::Timeouts;
+pub use tuning::{Defence, Tuning};

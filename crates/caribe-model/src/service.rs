@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Scheduler, SchedulerOptions};
+use crate::{
+    Encapsulation, MarkRule, Netmask, Persistence, Policy, Scheduler, SchedulerOptions, Thresholds,
+};
 
 /// A word that is not one of a closed set, with the set, for messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +52,8 @@ pub enum Protocol {
     Tcp,
     /// UDP, IP protocol 17.
     Udp,
+    /// SCTP, IP protocol 132.
+    Sctp,
 }
 
 impl Protocol {
@@ -58,6 +62,7 @@ impl Protocol {
         match self {
             Protocol::Tcp => 6,
             Protocol::Udp => 17,
+            Protocol::Sctp => 132,
         }
     }
 }
@@ -68,6 +73,7 @@ impl fmt::Display for Protocol {
         f.pad(match self {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
         })
     }
 }
@@ -193,6 +199,12 @@ pub struct Server {
     /// Share of new connections, 0 to 2,147,483,647; 0 means quiesced: established connections
     /// go on and no new one comes.
     pub weight: u32,
+    /// How a tunnel to it wraps packets.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
+    /// How many connections it takes.
+    #[serde(default)]
+    pub thresholds: Thresholds,
 }
 
 impl Server {
@@ -208,6 +220,16 @@ pub struct Service {
     /// The scheduler's flags and sizes.
     #[serde(default)]
     pub options: SchedulerOptions,
+    /// Client affinity.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// One-packet scheduling: every datagram is scheduled by itself, and no connection is kept.
+    /// For UDP, and for the UDP of a firewall mark.
+    #[serde(default)]
+    pub one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    #[serde(default)]
+    pub policy: Policy,
     /// In the order in which they were added. IPVS keeps its list the other way round, newest
     /// first, and so does every iteration and tie-break in the data plane.
     pub servers: Vec<Server>,
@@ -220,6 +242,7 @@ pub struct Service {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     services: BTreeMap<ServiceKey, Service>,
+    marks: Vec<MarkRule>,
 }
 
 /// Why a service cannot be part of a table.
@@ -247,6 +270,23 @@ pub enum TableError {
         /// The server of the other family.
         server: ServerKey,
     },
+    /// Port 0, which means all ports, without persistence: IPVS would send a client's control
+    /// and data connections to different servers.
+    #[error("virtual service {0} takes all ports (port 0) and is not persistent")]
+    AllPorts(ServiceKey),
+    /// A netmask of the other family, or an IPv6 prefix that is none.
+    #[error("virtual service {0}: the netmask of its persistence is of the other address family")]
+    Netmask(ServiceKey),
+    /// A rule for marks that no packet can match.
+    #[error("mark {mark}: {address}/{prefix} is not a network")]
+    MarkNetwork {
+        /// Its mark.
+        mark: NonZeroU32,
+        /// Its address.
+        address: IpAddr,
+        /// Its prefix length.
+        prefix: u8,
+    },
     /// A weight over [`Server::MAX_WEIGHT`].
     #[error(
         "real server {server} of virtual service {service}: weight {weight} is over 2147483647"
@@ -272,6 +312,7 @@ impl Table {
         if self.services.contains_key(&key) {
             return Err(TableError::DuplicateService(key));
         }
+        check_persistence(&key, service.persistence.as_ref())?;
         for (position, server) in service.servers.iter().enumerate() {
             if service.servers[..position]
                 .iter()
@@ -302,6 +343,34 @@ impl Table {
         Ok(())
     }
 
+    /// Replaces the rules by which packets get marks, in the order in which they are applied.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a rule whose prefix is longer than its address; the table is then unchanged.
+    pub fn set_marks(&mut self, marks: Vec<MarkRule>) -> Result<(), TableError> {
+        for rule in &marks {
+            let longest = match rule.family() {
+                Family::V4 => 32,
+                Family::V6 => 128,
+            };
+            if rule.prefix > longest {
+                return Err(TableError::MarkNetwork {
+                    mark: rule.mark,
+                    address: rule.address,
+                    prefix: rule.prefix,
+                });
+            }
+        }
+        self.marks = marks;
+        Ok(())
+    }
+
+    /// The rules by which packets get marks, in the order in which they are applied.
+    pub fn marks(&self) -> &[MarkRule] {
+        &self.marks
+    }
+
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) -> Option<Service> {
         self.services.remove(key)
@@ -325,5 +394,27 @@ impl Table {
     /// True when there is no service.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()
+    }
+}
+
+fn check_persistence(
+    key: &ServiceKey,
+    persistence: Option<&Persistence>,
+) -> Result<(), TableError> {
+    let Some(persistence) = persistence else {
+        return match key {
+            ServiceKey::Address { port: 0, .. } => Err(TableError::AllPorts(*key)),
+            _ => Ok(()),
+        };
+    };
+    let fits = match (key.family(), persistence.netmask) {
+        (Family::V4, Netmask::V4(_)) => true,
+        (Family::V6, Netmask::V6(prefix)) => (1..=128).contains(&prefix),
+        _ => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(TableError::Netmask(*key))
     }
 }

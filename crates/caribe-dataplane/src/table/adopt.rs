@@ -179,6 +179,9 @@ impl LiveTable {
                 .iter()
                 .map(|index| self.servers[index].model())
                 .collect(),
+            one_packet: false,
+            persistence: None,
+            policy: Default::default(),
         };
         self.table
             .insert(key, model)

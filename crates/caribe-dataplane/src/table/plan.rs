@@ -132,6 +132,14 @@ impl Draft<'_> {
                 service.schedule.remove(index);
                 self.discard(index, false);
             }
+            Change::SetMarks(rules) => {
+                if let Some(rule) = rules.first() {
+                    return Err(Refusal::Mark(ServiceKey::Mark {
+                        family: rule.family(),
+                        mark: rule.mark,
+                    }));
+                }
+            }
         }
         Ok(())
     }

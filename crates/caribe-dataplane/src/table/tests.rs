@@ -351,6 +351,8 @@ fn any_table() -> impl Strategy<Value = Table> {
             Forwarding::Direct
         },
         weight,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
     // Those whose runs are as long as their servers' weights add up to, at most.
     let scheduler = (0usize..9, 0u8..8);
@@ -374,6 +376,9 @@ fn any_table() -> impl Strategy<Value = Table> {
                         ..SchedulerOptions::IPVS
                     },
                     servers,
+                    one_packet: false,
+                    persistence: None,
+                    policy: Default::default(),
                 },
             );
         }
@@ -493,11 +498,16 @@ fn one_service(servers: &[(u8, u32)]) -> Table {
         },
         forwarding: Forwarding::Direct,
         weight: *weight,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
     let service = Service {
         scheduler: Scheduler::Rr,
         options: SchedulerOptions::IPVS,
         servers: servers.collect(),
+        one_packet: false,
+        persistence: None,
+        policy: Default::default(),
     };
     table.insert(key, service).expect("a legal table");
     table

@@ -16,6 +16,7 @@ use caribe_model::{
     Forwarding, MacAddress, NextHop, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
     Service, ServiceKey, Table,
 };
+use caribe_packet::settings::LAYOUT;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -58,6 +59,11 @@ impl Private {
     /// Where a director's pins are.
     pub(crate) fn pins(&self) -> PathBuf {
         self.bpffs().join("caribe")
+    }
+
+    /// Where a director's pins of this version are.
+    pub(crate) fn layout(&self) -> PathBuf {
+        self.pins().join(format!("v{LAYOUT}"))
     }
 
     /// Options for a small data plane.
@@ -156,6 +162,8 @@ pub(crate) fn table(forwarding: Forwarding, services: &[Line<'_>]) -> Table {
                 key: server_key(server),
                 forwarding,
                 weight: *weight,
+                encapsulation: Default::default(),
+                thresholds: Default::default(),
             })
             .collect();
         table
@@ -165,6 +173,9 @@ pub(crate) fn table(forwarding: Forwarding, services: &[Line<'_>]) -> Table {
                     scheduler: *scheduler,
                     options: SchedulerOptions::IPVS,
                     servers,
+                    one_packet: false,
+                    persistence: None,
+                    policy: Default::default(),
                 },
             )
             .expect("a legal table");
@@ -226,6 +237,8 @@ pub(crate) fn frame(protocol: Protocol, client: &str, vip: &str, tcp_flags: u8) 
             (transport[12], transport[13]) = (5 << 4, tcp_flags);
         }
         Protocol::Udp => transport.extend([0, 8, 0, 0]),
+        // Tag and checksum, then an INIT chunk without its parameters.
+        Protocol::Sctp => transport.extend([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 4]),
     }
     let mut frame = [OWN_MAC, CLIENT_MAC].concat();
     match (client.ip(), vip.ip()) {
