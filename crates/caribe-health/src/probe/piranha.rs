@@ -6,6 +6,7 @@ use super::command_line::{CommandLine, CommandLineError};
 use super::escapes::expand;
 use super::expect::Expect;
 use super::pattern::PatternError;
+use super::ping::PingCheck;
 use super::program::{ProgramCheck, ProgramOutput, ProgramVerdict};
 use super::rstat::RstatCheck;
 use super::rwho::RwhoCheck;
@@ -38,6 +39,12 @@ pub enum PiranhaError {
     /// `send_program` or `load_monitor` cannot be run.
     #[error(transparent)]
     Program(#[from] CommandLineError),
+    /// A connection over SCTP cannot be probed with text.
+    #[error(
+        "send and expect go over TCP and UDP only: check an SCTP service with `send_program`, or \
+         not at all, which pings its servers"
+    )]
+    Sctp,
     /// With `use_regex`, `expect` must be an expression.
     #[error("expect: {0}")]
     Expect(#[from] PatternError),
@@ -45,7 +52,8 @@ pub enum PiranhaError {
 
 impl PiranhaKeys<'_> {
     /// The check that nanny would make: the program if there is one, else what is sent and
-    /// expected, else a web page if the service's port is 80, else a connection.
+    /// expected, else a web page if the service's port is 80, else a connection. Over UDP
+    /// without `expect`, no ICMP error is good; over SCTP, the server must answer pings.
     ///
     /// # Errors
     ///
@@ -74,6 +82,11 @@ impl PiranhaKeys<'_> {
             }
             Protocol::Tcp if send.is_none() && expect.is_none() => Check::Tcp(TcpCheck::default()),
             Protocol::Tcp => Check::SendExpect(SendExpectCheck { send, expect }),
+            // Piranha knew no SCTP; that the server is there is what can be seen without it.
+            Protocol::Sctp if send.is_none() && expect.is_none() => {
+                Check::Ping(PingCheck::default())
+            }
+            Protocol::Sctp => return Err(PiranhaError::Sctp),
         })
     }
 
@@ -234,6 +247,20 @@ mod tests {
             panic!("not UDP");
         };
         assert_eq!(check.expect, UdpExpect::Answer(Expect::Anything));
+    }
+
+    #[test]
+    fn sctp_is_pinged_or_checked_by_a_program() {
+        let sctp = PiranhaKeys {
+            protocol: Protocol::Sctp,
+            ..NOTHING
+        };
+        assert_eq!(sctp.check(), Ok(Check::Ping(PingCheck::default())));
+        let text = PiranhaKeys {
+            send: Some("hello"),
+            ..sctp
+        };
+        assert_eq!(text.check(), Err(PiranhaError::Sctp));
     }
 
     #[test]
