@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
 use caribe_health::{Check, Settings};
 use caribe_model::{
-    Family, Forwarding, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
-    TableError, Timeouts,
+    Family, Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service,
+    ServiceKey, Table, TableError, Timeouts,
 };
 
 /// A configuration, reduced to what the director acts on.
@@ -149,7 +149,8 @@ impl WantedService {
             quiesce: block.quiesce,
             settings: Settings {
                 check: match block.monitor.kind {
-                    MonitorKind::Tcp => Check::Tcp,
+                    MonitorKind::Piranha if block.protocol != Protocol::Tcp => Check::None,
+                    MonitorKind::Piranha | MonitorKind::Tcp => Check::Tcp,
                     MonitorKind::None => Check::None,
                 },
                 timeout: block.monitor.timeout,
