@@ -5,8 +5,8 @@ use std::time::Duration;
 use caribe_config::config::{MonitorKind, VirtualService};
 use caribe_health::{Check, Settings};
 use caribe_model::{
-    Defence, Family, Persistence, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
-    ServiceKey,
+    Defence, Family, Persistence, Policy, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
+    Service, ServiceKey,
 };
 
 /// A virtual service to be balanced.
@@ -76,7 +76,8 @@ impl WantedService {
             quiesce: block.quiesce,
             settings: Settings {
                 check: match block.monitor.kind {
-                    MonitorKind::Tcp => Check::Tcp,
+                    MonitorKind::Piranha if block.protocol != Protocol::Tcp => Check::None,
+                    MonitorKind::Piranha | MonitorKind::Tcp => Check::Tcp,
                     MonitorKind::None => Check::None,
                 },
                 timeout: block.monitor.timeout,
