@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
 use caribe_health::{Check, Settings};
 use caribe_model::{
-    Family, Forwarding, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
+    Family, Forwarding, Policy, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service,
     ServiceKey, Table, TableError, Timeouts,
 };
 
@@ -163,7 +163,8 @@ impl WantedService {
             quiesce: block.quiesce,
             settings: Settings {
                 check: match block.monitor.kind {
-                    MonitorKind::Tcp => Check::Tcp,
+                    MonitorKind::Piranha if block.protocol != Protocol::Tcp => Check::None,
+                    MonitorKind::Piranha | MonitorKind::Tcp => Check::Tcp,
                     MonitorKind::None => Check::None,
                 },
                 timeout: block.monitor.timeout,
