@@ -237,8 +237,6 @@ pub enum Topic {
     OnePacket,
     /// MSS clamping.
     MssClamp,
-    /// Waiting for the connections of a server that goes.
-    Draining,
     /// Connection limits of servers.
     Thresholds,
     /// SCTP.
@@ -276,7 +274,6 @@ impl Topic {
             Topic::Limits => "they are kept; the data plane has sizes of its own",
             Topic::OnePacket => "it is kept; datagrams of a client stay with one server",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
-            Topic::Draining => "it is kept; a server that leaves the file is removed at once",
             Topic::Thresholds => "they are kept; no server is ever overloaded",
             Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Tunnels => "they are kept; every tunnel is IPIP",

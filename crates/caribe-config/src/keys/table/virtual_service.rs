@@ -140,7 +140,6 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .seconds()
-        .not_yet(Topic::Draining)
         .meaning(
             "How long a server that leaves the file, or becomes inactive, may finish its \
              connections: it gets no new ones and is removed when they are over, at the latest \
