@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
+    Encapsulation, Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +146,9 @@ pub struct LiveServer {
     pub key: ServerKey,
     /// Forwarding method.
     pub forwarding: Forwarding,
+    /// How a tunnel to it wraps packets.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
     /// Weight.
     pub weight: u32,
     /// Connections in an active state.

@@ -73,5 +73,6 @@ pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(
         return drop(Verdict::DroppedTableFull);
     }
     count_in(number, packet.length, 1);
-    forward::to_server::<F, WORDS>(context, packet, server, server.forwarding, &rewrite, moment)
+    let to = (number, server);
+    forward::to_server::<F, WORDS>(context, packet, to, server.forwarding, &rewrite, moment)
 }

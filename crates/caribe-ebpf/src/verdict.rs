@@ -15,6 +15,23 @@ pub struct Outcome {
     pub action: u32,
 }
 
+impl Outcome {
+    /// As what a function of its own returns.
+    #[inline(always)]
+    pub const fn pack(self) -> u64 {
+        self.verdict as u64 | (self.action as u64) << 32
+    }
+
+    /// The other way.
+    #[inline(always)]
+    pub fn unpack(word: u64) -> Self {
+        Outcome {
+            verdict: Verdict::of(word as u32).unwrap_or(Verdict::DroppedInconsistent),
+            action: (word >> 32) as u32,
+        }
+    }
+}
+
 /// Leaves the packet to the kernel.
 #[inline(always)]
 pub fn pass(verdict: Verdict) -> Outcome {

@@ -89,8 +89,11 @@ pub fn error4(
         .add_bytes(quoted.fragment)
         .add_bytes([quoted.ttl, quoted.protocol])
         .add_bytes(quoted.checksum);
-    let sum = add_array(add_array(sum, quoted.source), quoted.destination);
-    icmp.checksum = icmp.sum(add_array(sum, payload)).finish();
+    let sum = sum
+        .add_array(quoted.source)
+        .add_array(quoted.destination)
+        .add_array(payload);
+    icmp.checksum = icmp.sum(sum).finish();
     (ip, icmp)
 }
 
@@ -125,24 +128,19 @@ pub fn error6(
         rest,
     };
     // The pseudo header (RFC 8200, 8.1): both addresses, the length, the next header.
-    let pseudo = add_array(add_array(Sum::new(), ip.source), ip.destination)
+    let pseudo = Sum::new()
+        .add_array(ip.source)
+        .add_array(ip.destination)
         .add_bytes(length.to_be_bytes())
         .add_bytes([0, ICMPV6]);
-    let sum = add_array(pseudo, quoted.version_class_label)
+    let sum = pseudo
+        .add_array(quoted.version_class_label)
         .add_bytes(quoted.payload_length)
         .add_bytes([quoted.next_header, quoted.hop_limit]);
-    let sum = add_array(add_array(sum, quoted.source), quoted.destination);
-    icmp.checksum = icmp.sum(add_array(sum, payload)).finish();
+    let sum = sum
+        .add_array(quoted.source)
+        .add_array(quoted.destination)
+        .add_array(payload);
+    icmp.checksum = icmp.sum(sum).finish();
     (ip, icmp)
-}
-
-#[inline(always)]
-fn add_array<const LENGTH: usize>(sum: Sum, bytes: [u8; LENGTH]) -> Sum {
-    let mut sum = sum;
-    let mut at = 0;
-    while at + 1 < LENGTH {
-        sum = sum.add_bytes([bytes[at], bytes[at + 1]]);
-        at += 2;
-    }
-    sum
 }

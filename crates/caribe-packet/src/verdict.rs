@@ -14,6 +14,16 @@ macro_rules! verdicts {
             /// Every verdict, in the order of its counters.
             pub const ALL: &'static [Verdict] = &[$(Verdict::$name,)+];
 
+            /// The verdict with a number.
+            #[inline(always)]
+            pub const fn of(number: u32) -> Option<Verdict> {
+                if (number as usize) < Self::ALL.len() {
+                    Some(Self::ALL[number as usize])
+                } else {
+                    None
+                }
+            }
+
             /// The name in status and metrics.
             pub const fn name(self) -> &'static str {
                 match self {

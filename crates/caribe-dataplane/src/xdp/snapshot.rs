@@ -60,6 +60,7 @@ impl XdpDataplane {
             let live = LiveServer {
                 key: server.key,
                 forwarding: server.forwarding,
+                encapsulation: server.encapsulation,
                 weight: server.weights.now,
                 active: load.active(),
                 inactive: load.inactive(),

@@ -201,6 +201,7 @@ impl World {
                     .map(|server| caribe_dataplane::LiveServer {
                         key: server.key,
                         forwarding: server.forwarding,
+                        encapsulation: server.encapsulation,
                         weight: server.weight,
                         active: 0,
                         inactive: 0,

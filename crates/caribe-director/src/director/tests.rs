@@ -395,6 +395,7 @@ fn adopted(weights: &[(u8, u32)]) -> Setup {
     let servers = weights.iter().map(|(host, weight)| LiveServer {
         key: id(1, *host).server,
         forwarding: Forwarding::Nat,
+        encapsulation: Default::default(),
         weight: *weight,
         active: 0,
         inactive: 0,

@@ -347,6 +347,7 @@ fn live(connections: u64) -> Snapshot {
     let server = |host| LiveServer {
         key: id(1, host).server,
         forwarding: Forwarding::Nat,
+        encapsulation: Default::default(),
         weight: 1,
         active: 0,
         inactive: 0,
