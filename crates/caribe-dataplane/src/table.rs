@@ -12,7 +12,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use caribe_model::{Encapsulation, Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table};
+use caribe_model::{
+    Encapsulation, Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table,
+};
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
 
@@ -227,6 +229,11 @@ impl LiveTable {
             retired: Retired::new(),
             next_sequence: 1,
         }
+    }
+
+    /// What the maps hold, in the director's words.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Addresses of all services.

@@ -1,13 +1,13 @@
 //! What a configuration asks of a director, in the director's own terms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
 use caribe_health::{Check, Settings};
 use caribe_model::{
-    Family, Forwarding, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
-    TableError, Timeouts,
+    Family, Forwarding, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
+    ServiceKey, Table, TableError, Timeouts,
 };
 
 /// A configuration, reduced to what the director acts on.
@@ -28,6 +28,10 @@ pub struct Intent {
     pub connections: Option<u32>,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
+    /// The policy of services that are added by hand.
+    pub policy: Policy,
+    /// Where each service is in `services`.
+    places: HashMap<ServiceKey, usize>,
 }
 
 /// A virtual service to be balanced.
@@ -41,6 +45,8 @@ pub struct WantedService {
     pub scheduler: Scheduler,
     /// The scheduler's flags and sizes.
     pub options: SchedulerOptions,
+    /// How its connections are treated at the edges of their lives.
+    pub policy: Policy,
     /// A failed server keeps its place with weight 0.
     pub quiesce: bool,
     /// How its servers are watched.
@@ -103,6 +109,7 @@ impl Intent {
         let mut intent = Intent {
             serial_no: config.serial_no,
             addresses: addresses(config, &services),
+            places: places(&services),
             services,
             interfaces: BTreeSet::new(),
             timeouts: Timeouts {
@@ -112,11 +119,17 @@ impl Intent {
             },
             connections: config.connections,
             keep_overrides: config.keep_overrides,
+            policy: Policy::default(),
         };
         let carriers = intent.addresses.iter().map(|floating| &floating.interface);
         let asked = carriers.chain(&config.interfaces).chain(interfaces);
         intent.interfaces = asked.cloned().collect();
         Ok(intent)
+    }
+
+    /// One of its services.
+    pub fn service(&self, key: &ServiceKey) -> Option<&WantedService> {
+        self.services.get(*self.places.get(key)?)
     }
 
     /// Addresses of all servers that are watched: the ways to them are kept warm.
@@ -146,6 +159,7 @@ impl WantedService {
             },
             scheduler: block.scheduler,
             options: block.options,
+            policy: Policy::default(),
             quiesce: block.quiesce,
             settings: Settings {
                 check: match block.monitor.kind {
@@ -181,6 +195,18 @@ impl WantedService {
         self.servers.iter().filter(|server| server.active)
     }
 
+    /// The service as the data plane shall hold it, but for its servers.
+    pub(crate) fn without_servers(&self) -> Service {
+        Service {
+            scheduler: self.scheduler,
+            options: self.options,
+            persistence: None,
+            one_packet: false,
+            policy: self.policy,
+            servers: Vec::new(),
+        }
+    }
+
     /// The service as the data plane shall hold it: each active server with the weight that
     /// `weight` gives it, or left out on `None`.
     pub fn with(&self, weight: impl Fn(&WantedServer) -> Option<u32>) -> Service {
@@ -191,14 +217,15 @@ impl WantedService {
             })
         });
         Service {
-            scheduler: self.scheduler,
-            options: self.options,
             servers: servers.collect(),
-            one_packet: false,
-            persistence: None,
-            policy: Default::default(),
+            ..self.without_servers()
         }
     }
+}
+
+fn places(services: &[WantedService]) -> HashMap<ServiceKey, usize> {
+    let places = services.iter().enumerate();
+    places.map(|(at, service)| (service.key, at)).collect()
 }
 
 /// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with

@@ -10,9 +10,7 @@ use caribe_packet::gre::{GreChecksum, GreHeader};
 use caribe_packet::gue::{self, GueHeader, RemoteChecksum};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
-use caribe_packet::server::{
-    GRE, GUE, OUTER_IPV6, REMOTE_CHECKSUM, Server, TUNNEL_CHECKSUM,
-};
+use caribe_packet::server::{GRE, GUE, OUTER_IPV6, REMOTE_CHECKSUM, Server, TUNNEL_CHECKSUM};
 use caribe_packet::transport::{Ports, TCP, TcpHeader, UDP, UdpHeader};
 use caribe_packet::tunnel::{Inner, between, outer4, outer6};
 use caribe_packet::verdict::Verdict;
@@ -86,10 +84,10 @@ fn wrap<F: Forward<WORDS>, const WORDS: usize>(
             destination: [c, d],
         },
     };
-    let (Some(server), Some(ip)) = (
-        SERVERS.get(number),
-        frame::at::<F::Header>(context, EthernetHeader::LENGTH),
-    ) else {
+    let Some(server) = SERVERS.get(number) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
         return drop(Verdict::DroppedInconsistent);
     };
     let inner = F::inner(ip);
@@ -123,7 +121,10 @@ fn wrap<F: Forward<WORDS>, const WORDS: usize>(
     } else {
         Some(())
     };
-    let (Some(ethernet), Some(())) = (frame::at::<EthernetHeader>(context, 0), written) else {
+    if written.is_none() {
+        return drop(Verdict::DroppedInconsistent);
+    }
+    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
         return drop(Verdict::DroppedInconsistent);
     };
     *ethernet = EthernetHeader {
@@ -131,10 +132,10 @@ fn wrap<F: Forward<WORDS>, const WORDS: usize>(
         source: server.source_mac,
         ether_type,
     };
-    Outcome {
-        verdict: Verdict::ForwardedTunnel,
-        action: frame::send(context, server.interface),
-    }
+    Outcome::new(
+        Verdict::ForwardedTunnel,
+        frame::send(context, server.interface),
+    )
 }
 
 /// What an outer checksum covers of the inner packet.
@@ -216,7 +217,8 @@ fn outer_header(
 ) -> Option<([u8; 2], Sum)> {
     if flags & OUTER_IPV6 != 0 {
         let outer = frame::at::<Ipv6Header>(context, EthernetHeader::LENGTH)?;
-        *outer = outer6(inner, flags, server.tunnel_source, server.address);
+        let (source, destination) = (&server.tunnel_source, &server.address);
+        outer6(inner, flags, source, destination, outer);
         let addresses = Sum::new()
             .add_array(server.tunnel_source)
             .add_array(server.address);
@@ -265,12 +267,7 @@ fn write_gue(
 }
 
 #[inline(always)]
-fn write_gre(
-    context: &XdpContext,
-    at: usize,
-    inner: &Inner,
-    covered: &Covered,
-) -> Option<()> {
+fn write_gre(context: &XdpContext, at: usize, inner: &Inner, covered: &Covered) -> Option<()> {
     let with_checksum = covered.flags & TUNNEL_CHECKSUM != 0;
     let header = GreHeader::emit(inner.ether_type(), with_checksum);
     *frame::at::<GreHeader>(context, at)? = header;

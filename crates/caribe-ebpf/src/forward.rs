@@ -38,12 +38,7 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
     /// What the header tells of the packet's sum.
     fn inner_sum(header: &Self::Header) -> InnerSum;
     /// Answers a packet with an ICMP error, if one may be sent.
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<Self::Address>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome;
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome;
 }
 
 /// Sends a client's packet to its server.
@@ -63,7 +58,7 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
         return drop(Verdict::DroppedInconsistent);
     };
     if F::ttl(ip) <= 1 {
-        return F::answer(context, packet, Problem::TtlExceeded, moment);
+        return F::answer(context, Problem::TtlExceeded, moment);
     }
     let overhead = if method == TUNNEL {
         tunnel::overhead(server.flags)
@@ -72,7 +67,7 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     };
     let room = server.mtu.saturating_sub(overhead);
     if packet.length > room {
-        return F::answer(context, packet, Problem::TooBig(room), moment);
+        return F::answer(context, Problem::TooBig(room), moment);
     }
     F::decrement(ip);
     let verdict = match method {
@@ -95,10 +90,7 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     };
     ethernet.destination = server.destination_mac;
     ethernet.source = server.source_mac;
-    Outcome {
-        verdict,
-        action: frame::send(context, server.interface),
-    }
+    Outcome::new(verdict, frame::send(context, server.interface))
 }
 
 /// Sends a NAT server's packet to its client: from the VIP, the way the client's packets came.
@@ -113,7 +105,7 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
         return drop(Verdict::DroppedInconsistent);
     };
     if F::ttl(ip) <= 1 {
-        return F::answer(context, packet, Problem::TtlExceeded, moment);
+        return F::answer(context, Problem::TtlExceeded, moment);
     }
     // SAFETY: a slot of a map.
     let slot = unsafe { &*slot };
@@ -129,10 +121,7 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
     ethernet.destination = slot.client_mac;
     ethernet.source = slot.own_mac;
     let action = frame::send(context, slot.client_interface);
-    Outcome {
-        verdict: Verdict::ForwardedReply,
-        action,
-    }
+    Outcome::new(Verdict::ForwardedReply, action)
 }
 
 /// Rewrites a port and brings the transport checksum up to date.
@@ -201,13 +190,8 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<[u8; 4]>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome {
-        crate::answer::answer4(context, packet, problem, moment)
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome {
+        crate::answer::answer4(context, problem, moment)
     }
 }
 
@@ -254,12 +238,7 @@ impl Forward<5> for V6 {
     }
 
     #[inline(always)]
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<[u8; 16]>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome {
-        crate::answer::answer6(context, packet, problem, moment)
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome {
+        crate::answer::answer6(context, problem, moment)
     }
 }

@@ -106,7 +106,7 @@ impl Sum {
     /// Adds an array of an even number of bytes as they lie in memory.
     #[inline(always)]
     pub const fn add_array<const LENGTH: usize>(self, bytes: [u8; LENGTH]) -> Self {
-        const { assert!(LENGTH % 2 == 0, "words are of two bytes") };
+        const { assert!(LENGTH.is_multiple_of(2), "words are of two bytes") };
         let mut sum = self;
         let mut at = 0;
         while at + 1 < LENGTH {

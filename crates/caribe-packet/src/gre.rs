@@ -54,7 +54,10 @@ impl GreHeader {
     #[inline(always)]
     pub const fn checksum(&self, inner: Sum) -> GreChecksum {
         GreChecksum {
-            checksum: inner.add_bytes(self.flags).add_bytes(self.protocol).finish(),
+            checksum: inner
+                .add_bytes(self.flags)
+                .add_bytes(self.protocol)
+                .finish(),
             reserved: [0, 0],
         }
     }

@@ -43,7 +43,11 @@ impl GueHeader {
         GueHeader {
             words: if with_remote_checksum { 2 } else { 0 },
             protocol,
-            flags: if with_remote_checksum { PRIVATE } else { [0, 0] },
+            flags: if with_remote_checksum {
+                PRIVATE
+            } else {
+                [0, 0]
+            },
         }
     }
 
@@ -93,8 +97,13 @@ impl RemoteChecksum {
         let start = u16::from_be_bytes(self.start);
         let offset = u16::from_be_bytes(self.offset);
         let known = u32::from_be_bytes(self.private) == u32::from_be_bytes(REMOTE_CHECKSUM);
-        if known && start >= 20 && start <= 60 && start % 4 == 0 && offset >= start
-            && offset - start <= 16 && offset % 2 == 0
+        if known
+            && start >= 20
+            && start <= 60
+            && start.is_multiple_of(4)
+            && offset >= start
+            && offset - start <= 16
+            && offset.is_multiple_of(2)
         {
             Some((start, offset))
         } else {

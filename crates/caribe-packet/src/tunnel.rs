@@ -1,10 +1,10 @@
 //! Outer headers of tunnelled packets (RFC 2003, RFC 2473), by the rules of IPVS.
 
-use crate::ipv4::{Ipv4Fields, Ipv4Header};
-use crate::ipv6::{Ipv6Fields, Ipv6Header};
 use crate::ethernet::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
 use crate::gre::{GreChecksum, GreHeader};
 use crate::gue::{GueHeader, RemoteChecksum};
+use crate::ipv4::{Ipv4Fields, Ipv4Header};
+use crate::ipv6::Ipv6Header;
 use crate::server::{GRE, GUE, OUTER_IPV6, REMOTE_CHECKSUM, TUNNEL_CHECKSUM};
 use crate::transport::{self, IPIP, IPV6_IN_IP, UdpHeader};
 
@@ -121,17 +121,26 @@ pub fn outer4(
     })
 }
 
-/// An outer IPv6 header for a server with these flags; its flow label is zero.
+/// Writes an outer IPv6 header for a server with these flags; its flow label is zero. Field by
+/// field, because the kernel's small stack has no room for another copy of its addresses.
 #[inline(always)]
-pub fn outer6(inner: &Inner, flags: u8, source: [u8; 16], destination: [u8; 16]) -> Ipv6Header {
-    Ipv6Header::emit(Ipv6Fields {
-        traffic_class: inner.outer_service(),
-        payload_length: inner.length.wrapping_add(between(flags) as u16),
-        next_header: outer_protocol(inner, flags),
-        hop_limit: inner.ttl,
-        source,
-        destination,
-    })
+pub fn outer6(
+    inner: &Inner,
+    flags: u8,
+    source: &[u8; 16],
+    destination: &[u8; 16],
+    header: &mut Ipv6Header,
+) {
+    let service = inner.outer_service();
+    header.version_class_label = [0x60 | service >> 4, service << 4, 0, 0];
+    header.payload_length = inner
+        .length
+        .wrapping_add(between(flags) as u16)
+        .to_be_bytes();
+    header.next_header = outer_protocol(inner, flags);
+    header.hop_limit = inner.ttl;
+    header.source = *source;
+    header.destination = *destination;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use caribe_config::config::Config;
 use caribe_health::{MonitorId, Settings};
 use caribe_model::{Family, Monotonic};
 
+use super::desired::Stale;
 use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase};
 
@@ -67,6 +68,7 @@ impl Director {
         }
         self.renew_monitors(&intent, now, effects);
         self.intent = Some(intent);
+        self.stale = Stale::Everything;
         self.reconcile(effects);
         // After the table, so that a server that leaves keeps its way until it has left.
         self.renew_watch_of_servers(effects);
