@@ -88,7 +88,7 @@ pub enum Notice {
     /// Every announcement of newly added addresses was sent.
     AnnouncementsFinished,
     /// A size of the data plane was changed in the file, and only a start can change it.
-    ConnectionsNeedRestart,
+    LimitsNeedRestart,
     /// Something was changed by hand.
     Changed(Change),
     /// The data plane refused what was changed by hand.
@@ -120,7 +120,7 @@ impl Notice {
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
             | Notice::AddressForeign(_)
-            | Notice::ConnectionsNeedRestart
+            | Notice::LimitsNeedRestart
             | Notice::ChangeTakenBack
             | Notice::OverridesDropped(_) => Level::Warning,
             Notice::Rereading
@@ -215,9 +215,9 @@ impl fmt::Display for Notice {
                 floating.address, floating.prefix, floating.interface
             ),
             Notice::AnnouncementsFinished => f.write_str("gratuitous lvs arps finished"),
-            Notice::ConnectionsNeedRestart => f.write_str(
-                "`connections` changed: the connection table keeps its size until a clean stop \
-                 and a new start",
+            Notice::LimitsNeedRestart => f.write_str(
+                "`connections`, `max_services` or `max_servers` changed: the data plane keeps its \
+                 sizes until a clean stop and a new start",
             ),
             Notice::Changed(change) => write!(f, "changed by hand: {change}"),
             Notice::ChangeTakenBack => f.write_str(

@@ -71,6 +71,9 @@ pub struct DataplaneStatus {
     pub interfaces: Vec<LiveInterface>,
     /// Use of the connection table.
     pub connections: ConnectionsStatus,
+    /// Use of the table of services.
+    #[serde(default)]
+    pub table: TableStatus,
     /// Packets by verdict.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -83,6 +86,23 @@ pub struct ConnectionsStatus {
     /// Entries that there is room for, both families together.
     pub capacity: u64,
     /// Memory of the table in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Use of the table of services. The sizes are those of the start; see `max_services` and
+/// `max_servers`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// Virtual services in the data plane.
+    pub services: u64,
+    /// Virtual services that there is room for.
+    pub services_capacity: u64,
+    /// Real servers in the data plane, each counted once in each of its services.
+    pub servers: u64,
+    /// Real servers that there is room for.
+    pub servers_capacity: u64,
+    /// Memory of all that the data plane has in the kernel, the connection table included, in
+    /// bytes.
     pub memory_bytes: u64,
 }
 

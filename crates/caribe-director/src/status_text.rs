@@ -79,6 +79,16 @@ fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         connections.alive,
         connections.capacity,
         Large(connections.memory_bytes)
+    )?;
+    let table = &plane.table;
+    writeln!(
+        f,
+        "room for {} services ({} used) and {} servers ({} used), {}B in all",
+        table.services_capacity,
+        table.services,
+        table.servers_capacity,
+        table.servers,
+        Large(table.memory_bytes)
     )
 }
 

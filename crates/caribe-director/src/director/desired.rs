@@ -96,6 +96,9 @@ impl Director {
                 effects.push(Effect::Log(Notice::Trouble(error.to_string())));
             }
         }
+        if let Err(error) = table.set_marks(intent.marks.clone()) {
+            effects.push(Effect::Log(Notice::Trouble(error.to_string())));
+        }
         if table == self.desired {
             return false;
         }

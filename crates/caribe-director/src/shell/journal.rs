@@ -78,7 +78,7 @@ impl Fields {
             | Notice::Diagnostic { .. }
             | Notice::ForwardingOff(_)
             | Notice::AnnouncementsFinished
-            | Notice::ConnectionsNeedRestart
+            | Notice::LimitsNeedRestart
             | Notice::Changed(_)
             | Notice::ChangeTakenBack
             | Notice::OverridesKept(_)
