@@ -72,7 +72,7 @@ impl XdpDataplane {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
-                encapsulation: model.map(|model| model.encapsulation).unwrap_or_default(),
+                encapsulation: server.encapsulation,
                 thresholds: model.map(|model| model.thresholds).unwrap_or_default(),
                 overloaded: false,
                 active: load.active(),
