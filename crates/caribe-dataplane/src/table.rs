@@ -13,8 +13,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use caribe_model::{
-    Forwarding, Persistence, Policy, Protocol, Scheduler, SchedulerFlags, ServerKey, ServiceKey,
-    Table, Thresholds,
+    Encapsulation, Forwarding, Persistence, Policy, Protocol, Scheduler, SchedulerFlags, ServerKey,
+    ServiceKey, Table, Thresholds,
 };
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
@@ -86,6 +86,8 @@ pub(crate) struct LiveServer {
     pub(crate) key: ServerKey,
     /// Method for new connections.
     pub(crate) forwarding: Forwarding,
+    /// How a tunnel to it wraps packets.
+    pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
     /// How many connections it takes.
@@ -170,7 +172,7 @@ pub(crate) enum Step {
         /// Id of the service, if there still is one.
         service: Option<u32>,
     },
-    /// Change weight and method of a server in service.
+    /// Change weight, method and encapsulation of a server in service.
     EditServer {
         /// Its index.
         index: u32,
@@ -332,7 +334,7 @@ impl LiveServer {
             key: self.key,
             forwarding: self.forwarding,
             weight: self.weights.now,
-            encapsulation: Default::default(),
+            encapsulation: self.encapsulation,
             thresholds: self.thresholds,
         }
     }

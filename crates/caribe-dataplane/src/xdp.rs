@@ -19,6 +19,7 @@ mod interfaces;
 mod link;
 mod load;
 mod maps;
+mod memory;
 mod next_hops;
 mod options;
 mod pins;
@@ -36,6 +37,7 @@ use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 pub use connection_table::{Flow, LiveConnection};
 pub use error::OpenError;
+pub use memory::Memory;
 pub use options::Options;
 
 use self::interfaces::Attachment;

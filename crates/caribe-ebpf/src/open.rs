@@ -74,5 +74,6 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
         }
     }
     count_in(pending.server, packet.length, 1);
-    forward::to_server::<F, WORDS>(context, packet, server, server.forwarding, &rewrite, moment)
+    let to = (pending.server, server);
+    forward::to_server::<F, WORDS>(context, packet, to, server.forwarding, &rewrite, moment)
 }

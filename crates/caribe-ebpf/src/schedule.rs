@@ -74,7 +74,7 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         if pending.port == FTP_PORT && packet.ports.destination != FTP_PORT {
             return pass(Verdict::PassedNotOurs);
         }
-        return F::answer(context, packet, Problem::NoServer, moment);
+        return F::answer(context, Problem::NoServer, moment);
     }
     let Some(server) = SERVERS.get(number) else {
         return drop(Verdict::DroppedInconsistent);

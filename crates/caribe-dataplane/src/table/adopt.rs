@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use caribe_model::{
-    Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey, TableSize,
-    Thresholds,
+    Encapsulation, Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey,
+    TableSize, Thresholds,
 };
 use caribe_packet::service::Slot;
 
@@ -47,6 +47,8 @@ pub(crate) struct FoundServer {
     pub(crate) key: ServerKey,
     /// Method.
     pub(crate) forwarding: Forwarding,
+    /// How a tunnel to it wraps packets.
+    pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
     /// How many connections it takes.
@@ -96,6 +98,7 @@ impl LiveTable {
                         service,
                         key: server.key,
                         forwarding: server.forwarding,
+                        encapsulation: server.encapsulation,
                         weights: server.weights,
                         thresholds: server.thresholds,
                     },

@@ -59,6 +59,7 @@ impl LiveTable {
             draft.touch(*key);
         }
         draft.table.table = desired.clone();
+        draft.doom();
         let flips = draft.flips(&self.vips())?;
         let steps = [draft.first, draft.servers, flips, draft.last].concat();
         Ok(Plan {
@@ -194,6 +195,19 @@ impl Draft<'_> {
         self.table.free_services.push_back(service.id);
     }
 
+    /// Marks the removed servers of services as these treat connections now; those of services that
+    /// are gone stay marked as they were.
+    fn doom(&mut self) {
+        for discarded in self.table.trash.values_mut() {
+            if let Some(service) = discarded
+                .service
+                .and_then(|key| self.table.services.get(&key))
+            {
+                discarded.is_doomed = service.terms.policy.expire_nodest_conn;
+            }
+        }
+    }
+
     fn discarded_of(&self, key: &ServiceKey) -> impl Iterator<Item = u32> {
         let of_service = self
             .table
@@ -258,6 +272,7 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
+            encapsulation: server.encapsulation,
             weights: Weights::added(server.weight),
             thresholds: server.thresholds,
         };
@@ -327,6 +342,7 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
+            encapsulation: server.encapsulation,
             weights: self.table.servers[&index].weights.edited(server.weight),
             thresholds: server.thresholds,
         };

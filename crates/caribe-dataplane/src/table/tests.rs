@@ -264,6 +264,7 @@ impl Memory {
                 service: entry.service,
                 key: entry.server.key,
                 forwarding: entry.server.forwarding,
+                encapsulation: entry.server.encapsulation,
                 weights: entry.server.weights,
                 thresholds: entry.server.thresholds,
                 sequence: entry.sequence,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caribe_model::Table;
-use caribe_packet::server::{Bounds, IN_SERVICE, Load, Server};
+use caribe_packet::server::{Bounds, ENCAPSULATION, IN_SERVICE, Load, Server};
 use caribe_packet::service::Service;
 use caribe_packet::settings::Settings;
 
@@ -86,7 +86,7 @@ impl XdpDataplane {
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
                 self.put_bounds(*index, server);
-                self.put_server(*index, *service, server, *fresh);
+                self.put_server(*index, *service, server);
                 Ok(())
             }
             Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
@@ -96,10 +96,14 @@ impl XdpDataplane {
                 let word = encoding::roster_word(sequence, server.weights);
                 self.maps.roster.write(*index, &word);
                 self.put_bounds(*index, server);
+                let entry = self.maps.servers.read(*index);
+                let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
                 let entry = Server {
                     weight: server.weights.now,
                     forwarding: encoding::forwarding_number(server.forwarding),
-                    ..self.maps.servers.read(*index)
+                    flags: entry.flags & !ENCAPSULATION | wrapping,
+                    tunnel_port,
+                    ..entry
                 };
                 next_hops::write_last_word(&self.maps.servers, *index, &entry);
                 Ok(())
@@ -176,16 +180,16 @@ impl XdpDataplane {
 
     /// Writes the entry of a server that no packet uses: its last word, with the flag that it is
     /// in service, comes last.
-    fn put_server(&self, index: u32, service: u32, server: &LiveServer, fresh: bool) {
-        let generation = self.maps.servers.read(index).generation;
+    fn put_server(&self, index: u32, service: u32, server: &LiveServer) {
+        let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
         let entry = Server {
             address: encoding::wide(server.key.address),
             port: server.key.port.to_be_bytes(),
             service,
             weight: server.weights.now,
             forwarding: encoding::forwarding_number(server.forwarding),
-            flags: encoding::server_flags(&server.key),
-            generation: generation.wrapping_add(u16::from(fresh)),
+            flags: encoding::server_flags(&server.key) | wrapping,
+            tunnel_port,
             ..Server::default()
         };
         let hop = self.next_hops.get(&server.key.address);

@@ -11,8 +11,9 @@ use caribe_packet::server::Load;
 use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
+use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
@@ -40,6 +41,11 @@ impl XdpDataplane {
             connections: connections.sum::<u64>() + templates.sum::<u64>(),
             capacity: self.capacity(),
             memory: self.maps.connections4.memory() + self.maps.connections6.memory(),
+            room: LiveRoom {
+                services: self.maps.sizes.room.services,
+                servers: self.maps.sizes.room.servers,
+                memory: self.maps.sizes.memory(processors()?).total(),
+            },
             verdicts,
             interfaces: self.interfaces(),
         })
@@ -65,11 +71,12 @@ impl XdpDataplane {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
+                encapsulation: server.encapsulation,
+                thresholds: server.thresholds,
+                overloaded: load.overloaded() != 0,
                 active: load.active(),
                 inactive: load.inactive(),
                 persistent: self.persistent.get(index).copied().unwrap_or(0),
-                thresholds: server.thresholds,
-                overloaded: load.overloaded() != 0,
                 traffic: self.maps.traffic(*index)?,
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };

@@ -25,6 +25,7 @@ mod differential;
 mod direct;
 mod expiry;
 mod fields;
+mod flood;
 mod flow;
 mod fragments;
 mod frame;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     one_packet::cases(&mut cases);
     overload::cases(&mut cases);
     defences::cases(&mut cases);
+    flood::cases(&mut cases);
     decapsulate::cases(&mut cases);
     differential::cases(&mut cases);
 

@@ -328,6 +328,15 @@ impl Plane {
             .expect("they are programs")
     }
 
+    /// Runs a program on a frame without looking at what becomes of it.
+    pub(crate) fn run_blind(&mut self, name: &str, frame: &[u8]) {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        program(&mut self.ebpf, name)
+            .test_run(options)
+            .unwrap_or_else(|error| panic!("run {name}: {error}"));
+    }
+
     /// Carries changes of `settings` to the map.
     pub(crate) fn write_settings(&mut self) {
         self.settings_map

@@ -1,9 +1,11 @@
 //! The core, one behaviour at a time.
 
 use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
-use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
+use caribe_dataplane::{Applied, LiveService};
 use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
+use caribe_model::{
+    Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey,
+};
 use caribe_network::AddressOutcome;
 
 use super::*;
@@ -211,11 +213,9 @@ fn a_burst_of_verdicts_is_applied_once() {
             (1..=9).map(|host| server(host, 1)).collect(),
         )]),
     );
-    let mut effects = Vec::new();
-    for host in 1..=9 {
-        effects.extend(director.handle(Event::Verdict(id(1, host), Verdict::Up), at(1)));
-    }
-    Effect::coalesce(&mut effects);
+    let verdicts = (1..=9).map(|host| Event::Verdict(id(1, host), Verdict::Up));
+    let effects = director.handle_all(verdicts, at(1));
+    assert_eq!(weights(&director).len(), 9);
     let applied: Vec<_> = effects
         .iter()
         .filter(|effect| matches!(effect, Effect::Apply(_)))
@@ -353,30 +353,24 @@ fn a_file_that_no_table_can_hold_is_refused_whole() {
 }
 
 fn adopted(weights: &[(u8, u32)]) -> Setup {
-    let servers = weights.iter().map(|(host, weight)| LiveServer {
+    let servers = weights.iter().rev().map(|(host, weight)| Server {
         key: id(1, *host).server,
         forwarding: Forwarding::Nat,
         weight: *weight,
-        active: 0,
-        inactive: 0,
-        persistent: 0,
+        encapsulation: Default::default(),
         thresholds: Default::default(),
-        overloaded: false,
-        traffic: Traffic::default(),
-        next_hop: None,
     });
+    let service = Service {
+        scheduler: Scheduler::Wlc,
+        options: SchedulerOptions::IPVS,
+        persistence: None,
+        one_packet: false,
+        policy: Default::default(),
+        servers: servers.collect(),
+    };
     Setup {
         adopted: Some(Snapshot {
-            services: vec![LiveService {
-                key: id(1, 1).service,
-                scheduler: Scheduler::Wlc,
-                options: SchedulerOptions::IPVS,
-                persistence: None,
-                one_packet: false,
-                policy: Default::default(),
-                servers: servers.collect(),
-                traffic: Traffic::default(),
-            }],
+            services: vec![LiveService::fresh(id(1, 1).service, &service)],
             ..Snapshot::default()
         }),
         remembered: vec![floating(1)],
