@@ -216,6 +216,17 @@ impl LiveService {
 }
 
 impl LiveServer {
+    /// The server as a table says it.
+    pub fn model(&self) -> Server {
+        Server {
+            key: self.key,
+            forwarding: self.forwarding,
+            weight: self.weight,
+            encapsulation: self.encapsulation,
+            thresholds: self.thresholds,
+        }
+    }
+
     /// A server of a table as it begins.
     pub fn fresh(server: &Server) -> Self {
         LiveServer {

@@ -41,8 +41,8 @@ pub use notice::{Level, Notice};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, Phase, ServerState,
-    ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, DrainingStatus, Phase,
+    ServerState, ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates,
 };
 pub use status_text::StatusText;
 pub use wanted::{WantedServer, WantedService};

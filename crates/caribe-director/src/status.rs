@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_dataplane::{LiveInterface, Traffic};
-use caribe_model::{Forwarding, NextHop, Scheduler, ServiceKey};
+use caribe_model::{Forwarding, NextHop, Scheduler, ServerKey, ServiceKey};
 use serde::{Deserialize, Serialize};
 
 /// The state of a director. Times are whole seconds before the answer.
@@ -22,12 +22,33 @@ pub struct Status {
     /// What was changed by hand since the configuration came into force, in words.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// Servers that left the configuration and finish their connections.
+    #[serde(default)]
+    pub draining: Vec<DrainingStatus>,
+    /// Connections that such servers still had when their time was up, since the start.
+    #[serde(default)]
+    pub abandoned_connections: u64,
     /// The data plane.
     pub dataplane: DataplaneStatus,
     /// Floating addresses.
     pub addresses: Vec<AddressStatus>,
     /// Virtual services, in the order of the file.
     pub services: Vec<ServiceStatus>,
+}
+
+/// A server that left the configuration and may finish its connections (`drain_timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainingStatus {
+    /// The service.
+    pub service: ServiceKey,
+    /// The server.
+    pub server: ServerKey,
+    /// Connections that it still has; `None` until they were counted.
+    pub connections: Option<u64>,
+    /// Seconds since it left the configuration.
+    pub draining_seconds: u64,
+    /// Seconds until it is removed in any case.
+    pub seconds_left: u64,
 }
 
 /// Where in its life a director is.

@@ -52,6 +52,7 @@ impl Director {
         let before = self.intent.take();
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
         note_services(&intent, before.as_ref(), effects);
+        self.renew_draining(before.as_ref(), &intent, now, effects);
         let timeouts = before.as_ref().map(|before| self.timeouts(before));
         self.settle_overrides(&intent, effects);
         if timeouts != Some(self.timeouts(&intent)) {

@@ -37,6 +37,8 @@ impl Director {
                 refused: self.refused.clone(),
             },
             overrides: self.overrides.describe(),
+            draining: self.draining.describe(now),
+            abandoned_connections: self.draining.abandoned(),
             dataplane: DataplaneStatus {
                 adopted: self.setup.adopted.is_some(),
                 problem: self.problem().map(str::to_owned),

@@ -59,6 +59,8 @@ fn status() -> Status {
             refused: vec!["lvs.cf:3:1: error: unknown key `prot`".to_owned()],
         },
         overrides: vec!["TCP 192.0.2.1:80: removed".to_owned()],
+        draining: vec![],
+        abandoned_connections: 0,
         dataplane: DataplaneStatus {
             adopted: true,
             problem: None,
