@@ -52,6 +52,13 @@ pub struct Diagnostic {
     pub code: &'static str,
 }
 
+impl Diagnostic {
+    /// Whether the file has no meaning because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
 impl fmt::Display for Diagnostic {
     /// `file:line:column: error: message [code]`, on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,8 @@
 //!
 //! Start at [`parse`], which shows the stages in order; each has a file named after it: `lexer`,
 //! [`tree`], `settings` (by the one table of [`keys`]), `meaning`, `checks`, `unheeded`. What a
-//! file can say is in [`config`], and for people in [`reference()`].
+//! file can say is in [`config`], and for people in [`reference()`]. The other way round, [`save`]
+//! writes a table into a file, and [`import`] makes `mark` blocks of netfilter's rules.
 #![forbid(unsafe_code)]
 
 mod checks;
@@ -24,6 +25,7 @@ mod reference;
 mod render;
 mod resemblance;
 mod resolver;
+pub mod save;
 mod settings;
 mod source;
 mod system_resolver;
