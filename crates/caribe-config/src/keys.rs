@@ -241,8 +241,6 @@ pub enum Topic {
     Thresholds,
     /// SCTP.
     Sctp,
-    /// Tunnels other than IPIP.
-    Tunnels,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -276,7 +274,6 @@ impl Topic {
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
             Topic::Thresholds => "they are kept; no server is ever overloaded",
             Topic::Sctp => "SCTP packets are passed, not balanced",
-            Topic::Tunnels => "they are kept; every tunnel is IPIP",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

@@ -27,6 +27,7 @@ mod clock;
 mod create;
 mod decapsulate;
 mod encapsulate;
+mod errors;
 mod family;
 mod find;
 mod flood;
@@ -44,6 +45,7 @@ mod sum;
 mod template;
 mod traffic;
 mod transition;
+mod tunnel_error;
 mod verdict;
 
 use aya_ebpf::macros::xdp;
@@ -104,6 +106,18 @@ pub fn opening4(context: XdpContext) -> u32 {
 #[xdp]
 pub fn opening6(context: XdpContext) -> u32 {
     verdict::count(open::open::<V6, 5>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMP errors.
+#[xdp]
+pub fn errors4(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V4, 2>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMPv6 errors.
+#[xdp]
+pub fn errors6(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V6, 5>(&context))
 }
 
 /// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.

@@ -24,6 +24,10 @@ pub enum Chapter {
     Drawing4 = 6,
     /// As [`Comparing6`](Self::Comparing6), for a service that rotates or draws.
     Drawing6 = 7,
+    /// An ICMP error.
+    Errors4 = 8,
+    /// An ICMPv6 error.
+    Errors6 = 9,
 }
 
 impl Chapter {
@@ -37,6 +41,8 @@ impl Chapter {
         Chapter::Hashing6,
         Chapter::Drawing4,
         Chapter::Drawing6,
+        Chapter::Errors4,
+        Chapter::Errors6,
     ];
 
     /// Name of the program in the object.
@@ -50,6 +56,8 @@ impl Chapter {
             Chapter::Hashing6 => "hashing6",
             Chapter::Drawing4 => "drawing4",
             Chapter::Drawing6 => "drawing6",
+            Chapter::Errors4 => "errors4",
+            Chapter::Errors6 => "errors6",
         }
     }
 }

@@ -20,9 +20,11 @@ mod collisions;
 mod counters;
 mod coverage;
 mod decapsulate;
+mod decapsulate_wrapping;
 mod defences;
 mod differential;
 mod direct;
+mod errors;
 mod expiry;
 mod fields;
 mod flood;
@@ -48,6 +50,7 @@ mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
 mod tunnel;
+mod tunnel_wrapping;
 mod witness;
 
 use std::process::ExitCode;
@@ -66,7 +69,9 @@ fn main() -> ExitCode {
     nat::cases(&mut cases);
     direct::cases(&mut cases);
     tunnel::cases(&mut cases);
+    tunnel_wrapping::cases(&mut cases);
     answers::cases(&mut cases);
+    errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
     expiry::cases(&mut cases);
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
     defences::cases(&mut cases);
     flood::cases(&mut cases);
     decapsulate::cases(&mut cases);
+    decapsulate_wrapping::cases(&mut cases);
     differential::cases(&mut cases);
 
     let conclusion = libtest_mimic::run(&arguments, cases.into_trials());

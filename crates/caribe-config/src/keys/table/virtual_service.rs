@@ -148,15 +148,12 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("tunnel", TUNNEL)
         .caribe()
         .default("ipip")
-        .not_yet(Topic::Tunnels)
         .meaning("Kind of tunnel to servers of this service that have no `tunnel`."),
     in_virtual("tunnel_port", TUNNEL_PORT)
         .caribe()
-        .not_yet(Topic::Tunnels)
         .meaning("UDP port of their GUE tunnels."),
     in_virtual("tunnel_checksum", TUNNEL_CHECKSUM)
         .caribe()
         .default("none")
-        .not_yet(Topic::Tunnels)
         .meaning("Checksum of their GUE and GRE tunnels."),
 ];
