@@ -16,7 +16,6 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .fallback(Fallback::Required)
-    .not_yet(Topic::Marks)
     .meaning("The mark that packets get: the `fwmark` of the service that shall take them."),
     in_mark("address", Kind::Network)
         .fallback(Fallback::Required)
