@@ -23,6 +23,7 @@ mod decapsulate;
 mod decapsulate_wrapping;
 mod differential;
 mod direct;
+mod errors;
 mod expiry;
 mod fields;
 mod flow;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     tunnel::cases(&mut cases);
     tunnel_wrapping::cases(&mut cases);
     answers::cases(&mut cases);
+    errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
     expiry::cases(&mut cases);

@@ -1,6 +1,6 @@
 //! Rules that give packets a firewall mark, without netfilter: for services with `fwmark`.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::in_mark;
 
