@@ -4,12 +4,13 @@
 mod support;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use caribe_dataplane::xdp::{LiveConnection, XdpDataplane};
 use caribe_dataplane::{Applied, Dataplane as _, LiveServer, LiveService};
 use caribe_model::{
-    Defence, Family, Forwarding, Netmask, Persistence, Policy, Protocol, ReuseMode, Scheduler,
-    ServerKey, ServiceKey, Table, Thresholds, Tuning,
+    Defence, Family, Forwarding, MarkRule, Netmask, Persistence, Policy, PortRange, Protocol,
+    ReuseMode, Scheduler, ServerKey, ServiceKey, Table, Thresholds, Tuning,
 };
 use support::*;
 
@@ -95,6 +96,45 @@ fn case_109_templates_are_listed_and_counted() {
     assert_eq!(service(&second), before);
     assert_eq!(opens(&second, "198.51.100.7", 1002), Some(first));
     second.remove().expect("remove");
+}
+
+#[test]
+fn case_112_the_ports_of_a_mark_share_a_server() {
+    let private = Private::enter();
+    let mut dataplane = private.open();
+    let mark = NonZeroU32::new(7).expect("not zero");
+    let key = ServiceKey::Mark {
+        family: Family::V4,
+        mark,
+    };
+    let mut table = changed(key, |service| {
+        service.persistence = Some(Persistence {
+            timeout: 60,
+            netmask: Netmask::host(Family::V4),
+        });
+    });
+    let ports = [80, 443].map(|port| PortRange::new(port, port).expect("one port"));
+    let rule = MarkRule {
+        mark,
+        address: socket(VIP).ip(),
+        prefix: 32,
+        protocol: Some(Protocol::Tcp),
+        ports: ports.to_vec(),
+    };
+    table.set_marks(vec![rule]).expect("a legal rule");
+    apply(&mut dataplane, &table);
+    let to = |client: &str, vip: &str| send(&dataplane, &frame(Protocol::Tcp, client, vip, SYN));
+    let first = to("198.51.100.7:1000", "192.0.2.1:80").expect("a server");
+    assert_eq!(to("198.51.100.7:1001", "192.0.2.1:443"), Some(first));
+    assert_ne!(to("198.51.100.8:1000", "192.0.2.1:443"), Some(first));
+    assert_eq!(to("198.51.100.7:1002", "192.0.2.1:8080"), None);
+    let listed = templates(&dataplane);
+    assert_eq!(listed.len(), 2);
+    for template in listed {
+        assert_eq!((template.protocol, template.vip), (0, socket("0.0.0.7:0")));
+        assert_eq!(template.server.port(), 0);
+    }
+    dataplane.remove().expect("remove");
 }
 
 #[test]

@@ -22,7 +22,6 @@ use crate::forward::{self, Forward};
 use crate::frame;
 use crate::maps::{NAT_SERVERS, POLICIES, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
-use crate::pending::{Manner, Pending};
 use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
@@ -105,23 +104,18 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);
     };
+    // Field by field, since the whole would lie on the stack first.
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
     unsafe {
-        pending.write(Pending {
-            packet: *packet,
-            service: of.service,
-            place: *place,
-            answer: found.answer,
-            slot: found.at.number,
-            now: moment.now,
-            mark: of.mark,
-            server: 0,
-            port: of.port,
-            server_port: [0, 0],
-            control: Control::NONE,
-            policy: 0,
-            manner: Manner::Ordinary,
-        });
+        (*pending).packet = *packet;
+        (*pending).service = *of.service;
+        (*pending).place = *place;
+        (*pending).answer = found.answer;
+        (*pending).slot = found.at.number;
+        (*pending).now = moment.now;
+        (*pending).mark = of.mark;
+        (*pending).port = of.port;
+        (*pending).control = Control::NONE;
     }
     let choice = of.service.choice;
     if is_hash(choice) {

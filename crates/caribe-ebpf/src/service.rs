@@ -4,6 +4,7 @@ use caribe_packet::service::{Service, ServiceKey};
 use caribe_packet::settings::{ALL_PORTS, FTP, Settings};
 use caribe_packet::transport::TCP;
 
+use crate::classify;
 use crate::family::Family;
 use crate::packet::Packet;
 
@@ -17,24 +18,31 @@ const FIRST_UNPRIVILEGED: u16 = 1024;
 /// A service, and by what it was found.
 pub struct Found {
     /// The service.
-    pub service: Service,
+    pub service: &'static Service,
     /// Its port, network order; not the packet's if it takes more ports than one.
     pub port: [u8; 2],
     /// The firewall mark; 0 if it was found by its address.
     pub mark: u32,
 }
 
-/// The service of a packet, in IPVS's order: its very port, FTP for ports that its data
+/// The service of a packet, in IPVS's order: its firewall mark, its very port, FTP for ports that its data
 /// connections may use, and the service of all ports.
 #[inline(always)]
 pub fn of_packet<F: Family<WORDS>, const WORDS: usize>(
     packet: &Packet<F::Address>,
     settings: &Settings,
 ) -> Option<Found> {
+    if let Some((service, mark)) = classify::by_mark::<F, WORDS>(packet) {
+        return Some(Found {
+            service,
+            port: [0, 0],
+            mark,
+        });
+    }
     let port = packet.ports.destination;
     if let Some(service) = at_port::<F, WORDS>(packet, port) {
         return Some(Found {
-            service: *service,
+            service,
             port,
             mark: 0,
         });
@@ -49,7 +57,7 @@ pub fn of_packet<F: Family<WORDS>, const WORDS: usize>(
         && let Some(service) = at_port::<F, WORDS>(packet, FTP_PORT)
     {
         return Some(Found {
-            service: *service,
+            service,
             port: FTP_PORT,
             mark: 0,
         });
@@ -57,9 +65,8 @@ pub fn of_packet<F: Family<WORDS>, const WORDS: usize>(
     if settings.wide_services & ALL_PORTS == 0 {
         return None;
     }
-    let service = at_port::<F, WORDS>(packet, [0, 0])?;
     Some(Found {
-        service: *service,
+        service: at_port::<F, WORDS>(packet, [0, 0])?,
         port: [0, 0],
         mark: 0,
     })

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_model::{NextHop, SchedulerFlags, ServiceKey};
+use caribe_packet::connection::TEMPLATE;
 use caribe_packet::server::{Bounds, IN_SERVICE};
 use caribe_packet::service::Service;
 
@@ -39,7 +40,11 @@ pub(super) fn read(maps: &Maps, room: Room, now: u32) -> Result<Adopted, Datapla
         let mut service_of = BTreeMap::new();
         note_services(&maps.connections4, &mut service_of);
         note_services(&maps.connections6, &mut service_of);
-        LiveTable::adopt(room, found, servers, &service_of, now)
+        let (mut live, steps) = LiveTable::adopt(room, found, servers, &service_of, now)?;
+        if maps.marks.any() {
+            live.unsettle_marks();
+        }
+        Ok((live, steps))
     };
     Ok(parse())
 }
@@ -118,9 +123,13 @@ fn note_services<F: Family>(
     service_of: &mut BTreeMap<u32, ServiceKey>,
 ) {
     for occupied in table.occupied() {
-        let Some((slot, _)) = table.read_alive(occupied.slot) else {
+        let Some((slot, meta)) = table.read_alive(occupied.slot) else {
             continue;
         };
+        // A template may be of a mark, or of more ports than one.
+        if meta.flags() & TEMPLATE != 0 {
+            continue;
+        }
         let endpoints = F::endpoints(&slot);
         let key = encoding::key_from_parts(F::peer(&slot), endpoints.peer_port, endpoints.protocol);
         if let Some(key) = key {

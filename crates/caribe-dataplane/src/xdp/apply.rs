@@ -8,7 +8,6 @@ use caribe_packet::server::{Bounds, ENCAPSULATION, IN_SERVICE, Load, Server};
 use caribe_packet::service::Service;
 use caribe_packet::settings::Settings;
 
-use super::error::kernel;
 use super::maps::Maps;
 use super::{XdpDataplane, encoding, next_hops, policies};
 use crate::slots::GRACE;
@@ -146,6 +145,7 @@ impl XdpDataplane {
                 };
                 self.maps.put_service(key, &service)
             }
+            Step::PutMarks(layout) => self.maps.marks.put(layout),
             Step::Discard(index) => {
                 let entry = self.maps.servers.read(*index);
                 let entry = Server {
@@ -216,9 +216,5 @@ fn refused(refusal: Refusal) -> DataplaneError {
         Refusal::Capacity {
             what, needed, room, ..
         } => DataplaneError::Capacity { what, needed, room },
-        Refusal::Mark(key) => kernel(format!("balance virtual service {key}"))(
-            "XDP sees packets before they get a firewall mark: give the service an address, \
-             protocol and port",
-        ),
     }
 }
