@@ -86,7 +86,6 @@ impl Model {
     /// What becomes of a frame.
     pub(crate) fn handle(&mut self, side: Side, frame: &Frame) -> Expected {
         let packet = &frame.packet;
-        let is_fragment = packet.fragment != (false, 0);
         let (protocol, flags) = match &packet.body {
             Body::Tcp(tcp) => (6, tcp.flags),
             Body::Udp(_) => (17, 0),
@@ -110,7 +109,8 @@ impl Model {
                 return Expected::Passed(Verdict::PassedProtocol);
             }
         };
-        if packet.source.is_ipv4() && is_fragment {
+        // No later fragment of the random traffic is of a packet whose first one came.
+        if packet.source.is_ipv4() && packet.fragment.1 > 0 {
             return self.stranger(
                 packet.destination,
                 [Verdict::DroppedFragment, Verdict::PassedFragment],
