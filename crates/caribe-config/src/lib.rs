@@ -64,6 +64,10 @@ pub struct Parsed {
     pub config: Option<Config>,
     /// All errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
+    /// Recommendations, for whoever checks a file: where what it asks for, mostly by IPVS's
+    /// defaults, is known to hurt. There are none for a file with errors, and none in strict mode,
+    /// in which they could not be followed.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Reads a configuration. Every error is found in one go; a file with one has no configuration.
@@ -72,6 +76,7 @@ pub fn parse(source: &Source, mode: Mode, resolver: &dyn Resolver) -> Parsed {
     let config = read(source, resolver, &mut report);
     Parsed {
         config: config.filter(|_| !report.has_errors()),
+        notes: report.take_notes(),
         diagnostics: report.finish(),
     }
 }

@@ -13,6 +13,7 @@ use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
+use crate::classify;
 use crate::clock::{self, Moment};
 use crate::family::Family;
 use crate::find::{self, Answer, Found, Slot};
@@ -89,13 +90,17 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     found: &Found<Connection<Key<WORDS>, F::Address>>,
     now: u32,
 ) -> Outcome {
-    let Some(service) = F::service(&ServiceKey {
-        address: packet.destination,
-        port: packet.ports.destination,
-        protocol: packet.protocol,
-        padding: 0,
-    }) else {
-        return pass(Verdict::PassedNotOurs);
+    let service = match classify::by_mark::<F, WORDS>(packet) {
+        Some((service, _)) => service,
+        None => match F::service(&ServiceKey {
+            address: packet.destination,
+            port: packet.ports.destination,
+            protocol: packet.protocol,
+            padding: 0,
+        }) {
+            Some(service) => service,
+            None => return pass(Verdict::PassedNotOurs),
+        },
     };
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);

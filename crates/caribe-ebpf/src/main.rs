@@ -23,6 +23,7 @@ mod answer;
 mod atomic;
 mod chapter;
 mod choose;
+mod classify;
 mod clock;
 mod create;
 mod decapsulate;

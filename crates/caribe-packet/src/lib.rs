@@ -12,6 +12,7 @@
 
 pub mod chapter;
 pub mod checksum;
+pub mod classify;
 pub mod connection;
 pub mod ecn;
 pub mod ethernet;

@@ -95,7 +95,12 @@ impl Model {
                     [Verdict::DroppedFragment, Verdict::PassedFragment],
                 );
             }
-            Body::Raw(0 | 43 | 60, _) if packet.source.is_ipv6() => {
+            // Random options, as the first byte says with UDP behind them, reach beyond the packet.
+            Body::Raw(0 | 60, _) if packet.source.is_ipv6() => {
+                return Expected::Dropped(Verdict::DroppedMalformed);
+            }
+            // A random routing header has segments left.
+            Body::Raw(43, _) if packet.source.is_ipv6() => {
                 return self.stranger(
                     packet.destination,
                     [
