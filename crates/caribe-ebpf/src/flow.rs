@@ -86,6 +86,9 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         expire(slot, now);
         found.answer = Answer::Expired;
     }
+    if packet.is_later_fragment {
+        return drop(Verdict::DroppedFragment);
+    }
     leave::<F, WORDS>(context, packet, &place, &found, &moment)
 }
 
@@ -231,7 +234,9 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint,
     };
-    transition::<F, WORDS>(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition::<F, WORDS>(slot, number, &event, moment);
+    }
     let method = (flags & FORWARDING_MASK) as u8;
     if method == MASQUERADE {
         remember_client::<F, WORDS>(context, slot);
@@ -261,7 +266,9 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint: Viewpoint::Output,
     };
-    transition::<F, WORDS>(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition::<F, WORDS>(slot, number, &event, moment);
+    }
     forward::to_client::<F, WORDS>(context, packet, slot, moment)
 }
 

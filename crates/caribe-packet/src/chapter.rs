@@ -28,6 +28,10 @@ pub enum Chapter {
     Errors4 = 8,
     /// An ICMPv6 error.
     Errors6 = 9,
+    /// An IPv4 fragment.
+    Fragments4 = 10,
+    /// An IPv6 packet with extension headers, such as a fragment.
+    Extended6 = 11,
 }
 
 impl Chapter {
@@ -43,6 +47,8 @@ impl Chapter {
         Chapter::Drawing6,
         Chapter::Errors4,
         Chapter::Errors6,
+        Chapter::Fragments4,
+        Chapter::Extended6,
     ];
 
     /// Name of the program in the object.
@@ -58,6 +64,8 @@ impl Chapter {
             Chapter::Drawing6 => "drawing6",
             Chapter::Errors4 => "errors4",
             Chapter::Errors6 => "errors6",
+            Chapter::Fragments4 => "fragments4",
+            Chapter::Extended6 => "extended6",
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod ecn;
 pub mod ethernet;
 pub mod event;
 pub mod filter;
+pub mod fragment;
 pub mod gre;
 pub mod gue;
 pub mod hash;
