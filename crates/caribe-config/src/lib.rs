@@ -13,10 +13,13 @@
 mod checks;
 pub mod config;
 mod diagnostic;
+pub mod import;
 pub mod keys;
 mod lexer;
 mod literal;
 mod meaning;
+mod network;
+mod port_set;
 mod reference;
 mod render;
 mod resemblance;

@@ -91,8 +91,8 @@ impl Body {
     pub fn add_block(&mut self, kind: BlockKind, name: &str) -> Result<&mut Block, EditError> {
         word(name)?;
         let indent = match kind {
-            BlockKind::Server => BLOCK_INDENT,
-            BlockKind::Virtual | BlockKind::Failover => "",
+            BlockKind::Server | BlockKind::Monitor => BLOCK_INDENT,
+            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => "",
         };
         let head = read(&format!("{indent}{} {name} {{\n", kind.keyword()));
         let name_span = head.span(head.tokens[1]); // keyword, name, brace
@@ -166,8 +166,8 @@ impl Block {
             return self.body.set(key, values);
         }
         let indent = match self.kind {
-            BlockKind::Server => SERVER_INDENT,
-            BlockKind::Virtual | BlockKind::Failover => BLOCK_INDENT,
+            BlockKind::Server | BlockKind::Monitor => SERVER_INDENT,
+            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => BLOCK_INDENT,
         };
         let line = read(&format!("{indent}{}\n", statement(key, values)?));
         self.body.nodes.push(Node::Entry(Entry { line }));

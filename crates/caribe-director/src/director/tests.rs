@@ -1,11 +1,11 @@
 //! The core, one behaviour at a time.
 
-use caribe_config::config::{
-    Config, ConfiguredTimeouts, Monitor, MonitorKind, RealServer, Redundancy, VirtualService,
-};
-use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
+use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
+use caribe_dataplane::{Applied, LiveService};
 use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
+use caribe_model::{
+    Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey,
+};
 use caribe_network::AddressOutcome;
 
 use super::*;
@@ -30,68 +30,31 @@ pub(super) fn floating(vip: u8) -> FloatingAddress {
 
 pub(super) fn server(host: u8, weight: u32) -> RealServer {
     RealServer {
-        name: format!("web{host}"),
         active: true,
         address: address(&format!("10.0.0.{host}")),
-        port: 80,
         weight,
-        forwarding: Forwarding::Nat,
+        ..RealServer::new(format!("web{host}"))
     }
 }
 
 pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
     VirtualService {
-        name: format!("service{vip}"),
         active: true,
-        address: floating(vip),
-        mark: None,
-        port: 80,
-        protocol: Protocol::Tcp,
-        scheduler: Scheduler::Wlc,
-        options: SchedulerOptions::IPVS,
-        sorry_server: None,
-        persistence: None,
         monitor: Monitor {
-            kind: MonitorKind::Tcp,
             timeout: Duration::from_secs(6),
             reentry: Duration::from_secs(15),
-            send: None,
-            expect: None,
-            use_regex: false,
-            send_program: None,
-            load_monitor: None,
+            ..Monitor::default()
         },
-        quiesce: false,
         servers,
+        ..VirtualService::new(format!("service{vip}"), floating(vip))
     }
 }
 
 pub(super) fn config(services: Vec<VirtualService>) -> Config {
     Config {
         serial_no: 1,
-        network: Forwarding::Nat,
-        nat_router: None,
-        interfaces: Vec::new(),
-        connections: None,
-        keep_overrides: false,
-        timeouts: ConfiguredTimeouts::default(),
-        redundancy: Redundancy {
-            primary: None,
-            primary_private: None,
-            backup: None,
-            backup_private: None,
-            backup_active: false,
-            heartbeat_port: 539,
-            keepalive: Duration::from_secs(2),
-            deadtime: Duration::from_secs(5),
-            monitor_links: false,
-            sync: false,
-            sync_interface: "eth0".to_owned(),
-            sync_id: 0,
-            active_command: None,
-            inactive_command: None,
-        },
         services,
+        ..Config::default()
     }
 }
 
@@ -250,11 +213,9 @@ fn a_burst_of_verdicts_is_applied_once() {
             (1..=9).map(|host| server(host, 1)).collect(),
         )]),
     );
-    let mut effects = Vec::new();
-    for host in 1..=9 {
-        effects.extend(director.handle(Event::Verdict(id(1, host), Verdict::Up), at(1)));
-    }
-    Effect::coalesce(&mut effects);
+    let verdicts = (1..=9).map(|host| Event::Verdict(id(1, host), Verdict::Up));
+    let effects = director.handle_all(verdicts, at(1));
+    assert_eq!(weights(&director).len(), 9);
     let applied: Vec<_> = effects
         .iter()
         .filter(|effect| matches!(effect, Effect::Apply(_)))
@@ -392,24 +353,24 @@ fn a_file_that_no_table_can_hold_is_refused_whole() {
 }
 
 fn adopted(weights: &[(u8, u32)]) -> Setup {
-    let servers = weights.iter().map(|(host, weight)| LiveServer {
+    let servers = weights.iter().rev().map(|(host, weight)| Server {
         key: id(1, *host).server,
         forwarding: Forwarding::Nat,
         weight: *weight,
-        active: 0,
-        inactive: 0,
-        traffic: Traffic::default(),
-        next_hop: None,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
+    let service = Service {
+        scheduler: Scheduler::Wlc,
+        options: SchedulerOptions::IPVS,
+        persistence: None,
+        one_packet: false,
+        policy: Default::default(),
+        servers: servers.collect(),
+    };
     Setup {
         adopted: Some(Snapshot {
-            services: vec![LiveService {
-                key: id(1, 1).service,
-                scheduler: Scheduler::Wlc,
-                options: SchedulerOptions::IPVS,
-                servers: servers.collect(),
-                traffic: Traffic::default(),
-            }],
+            services: vec![LiveService::fresh(id(1, 1).service, &service)],
             ..Snapshot::default()
         }),
         remembered: vec![floating(1)],

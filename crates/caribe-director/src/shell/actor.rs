@@ -168,18 +168,14 @@ impl Actor {
                 self.check_companions()?;
             }
             let burst = matches!(event, Event::Verdict(..));
-            let mut effects = self.director.handle(event, self.clock.now());
-            if burst {
-                for _ in 0..BURST {
-                    let Ok(Report { id, verdict }) = self.sources.reports.try_recv() else {
-                        break;
-                    };
-                    let event = Event::Verdict(id, verdict);
-                    effects.extend(self.director.handle(event, self.clock.now()));
-                }
-                Effect::coalesce(&mut effects);
+            let mut events = vec![event];
+            while burst && events.len() < BURST {
+                let Ok(Report { id, verdict }) = self.sources.reports.try_recv() else {
+                    break;
+                };
+                events.push(Event::Verdict(id, verdict));
             }
-            for effect in effects {
+            for effect in self.director.handle_all(events, self.clock.now()) {
                 if let Effect::End(ending) = effect {
                     return match ending {
                         Ending::Clean => Ok(()),
@@ -324,7 +320,7 @@ impl Actor {
                     drop(answer.send(plane.connections(query).await.map_err(words)));
                 });
             }
-            Query::Change(change, answer) => drop(answer.send(self.change(&change).await)),
+            Query::Change(changes, answer) => drop(answer.send(self.change(&changes).await)),
             Query::Zero(service, answer) => {
                 let zeroed = match self.snapshot().await {
                     Ok(snapshot) => self.director.zero(service.as_ref(), &snapshot),
@@ -340,19 +336,21 @@ impl Actor {
         snapshot.map_err(words)
     }
 
-    /// Makes a change by hand, and waits for what the data plane says to it.
-    async fn change(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
-        let mut result = Ok(());
-        for effect in self.director.change(change)? {
+    /// Makes changes by hand, and waits for what the data plane says to them.
+    async fn change(&mut self, changes: &[Change]) -> Vec<Result<(), ChangeRefusal>> {
+        let (mut results, effects) = self.director.change(changes);
+        for effect in effects {
             let Some(event) = self.run_effect(effect).await else {
                 continue;
             };
             if let Event::Applied(Err(problem)) = &event {
-                result = Err(ChangeRefusal::Refused(problem.clone()));
+                for result in results.iter_mut().filter(|result| result.is_ok()) {
+                    *result = Err(ChangeRefusal::Refused(problem.clone()));
+                }
             }
             self.ended.push_back(event);
         }
-        result
+        results
     }
 }
 
