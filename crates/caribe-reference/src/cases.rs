@@ -27,6 +27,11 @@ pub fn cases() -> Vec<Case> {
         ("ttl_ends", ttl_ends),
         ("removed_server_comes_back", removed_server_comes_back),
         ("stray_packets", stray_packets),
+        ("direct_after_an_edit", direct_after_an_edit),
+        (
+            "service_removed_with_connections",
+            service_removed_with_connections,
+        ),
     ];
     let numbered = (FIRST..).zip(cases);
     numbered
@@ -248,4 +253,31 @@ fn stray_packets(script: &mut Script) {
         Flags::SYN,
     );
     script.client(udp(1026), Flags::NONE);
+}
+
+fn direct_after_an_edit(script: &mut Script) {
+    script.service(&["-g"]);
+    script.client(tcp(1024), Flags::SYN);
+    script.client(tcp(1024), Flags::ACK);
+    script.list();
+    script.ipvsadm("-e -t V:80 -r @1:80 -m");
+    script.list();
+    script.client(tcp(1024), Flags::ACK);
+    script.client(tcp(1024), Flags::RST);
+    script.list();
+}
+
+fn service_removed_with_connections(script: &mut Script) {
+    script.service(&["-g", "-m"]);
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.client(flow, Flags::ACK);
+    }
+    script.ipvsadm("-D -t V:80");
+    script.list();
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::ACK);
+    }
+    script.list();
+    script.client(tcp(1024), Flags::SYN);
 }

@@ -47,7 +47,7 @@ pub fn compare(
 ) -> Option<Difference> {
     let (mut left, mut right) = (reference.observed.iter(), other.observed.iter());
     let mut view = View {
-        scenario: scenario.number,
+        scenario,
         outgoing_counters: true,
     };
     loop {
@@ -81,23 +81,21 @@ pub fn compare(
 }
 
 /// What is compared of a scenario, at a point of it.
-struct View {
-    scenario: u32,
+struct View<'a> {
+    scenario: &'a Scenario,
     /// Whether counters of what went to clients mean something.
     outgoing_counters: bool,
 }
 
-impl View {
+impl View<'_> {
     /// Takes notice of what the reference did.
     fn learn(&mut self, reference: &Observed) {
-        let meant = DEVIATIONS
-            .iter()
-            .any(|it| matches!(it.rule, Rule::CountersOfErrors));
-        if let Observed::Sent(frames) = reference
-            && frames.iter().any(|frame| frame.get("quote").is_some())
-            && meant
-        {
-            self.outgoing_counters = false;
+        for deviation in DEVIATIONS {
+            if let Rule::OutgoingCounters(differ) = deviation.rule
+                && differ(self.scenario, reference)
+            {
+                self.outgoing_counters = false;
+            }
         }
     }
 
@@ -122,7 +120,7 @@ impl View {
     }
 
     fn lines(&self, printed: &str) -> Vec<Line> {
-        let mut lines = lines(printed, self.scenario);
+        let mut lines = lines(printed, self.scenario.number);
         if !self.outgoing_counters {
             for line in &mut lines {
                 if let Line::Text(text) = line {
@@ -169,7 +167,7 @@ fn time_left() -> u32 {
         .iter()
         .filter_map(|deviation| match deviation.rule {
             Rule::TimeLeft(seconds) => Some(seconds),
-            Rule::Frame(_) | Rule::CountersOfErrors => None,
+            Rule::Frame(_) | Rule::OutgoingCounters(_) | Rule::Avoided => None,
         });
     bounds.max().unwrap_or(0)
 }

@@ -102,7 +102,8 @@ pub fn play(
             observed: Vec::new(),
         },
     };
-    let mut words = Vec::new();
+    let anchors = anchors(scenario);
+    let mut words: Vec<&str> = anchors.iter().map(String::as_str).collect();
     for (number, step) in scenario.steps.iter().enumerate() {
         match step {
             Step::Ipvsadm(line) => words.push(line.as_str()),
@@ -121,6 +122,17 @@ pub fn play(
     player.say(end + 1, &mut CLOSING.to_vec())?;
     player.say(end + 2, &mut vec![COUNTERS])?;
     Ok(player.transcript)
+}
+
+/// A service of each family that stays, without servers: without any, the kernel's ip_vs does
+/// nothing at all. See the deviations.
+fn anchors(scenario: &Scenario) -> [String; 2] {
+    [Family::V4, Family::V6].map(|family| {
+        match network::vip(family, scenario.number, network::VIPS - 1) {
+            IpAddr::V4(vip) => format!("-A -t {vip}:9 -s rr"),
+            IpAddr::V6(vip) => format!("-A -t [{vip}]:9 -s rr"),
+        }
+    })
 }
 
 struct Player<'a> {

@@ -19,6 +19,9 @@ const SCHEDULERS: &[(&str, &[&str])] = &[
     ("mh", &["mh-fallback", "mh-port", "mh-fallback,mh-port"]),
 ];
 
+/// Forwarding methods of a service's servers, by their numbers.
+const METHODS: &[&[&str]] = &[&["-m"], &["-m"], &["-g"], &["-i"], &["-m", "-g", "-i"]];
+
 const WEIGHTS: &[u32] = &[0, 1, 1, 1, 2, 3, 4, 5, 10, 100];
 
 /// What is (probably) in the director's table.
@@ -35,6 +38,8 @@ pub(super) struct Service {
     pub(super) vip: u8,
     pub(super) port: u16,
     servers: Vec<(u8, u16)>,
+    /// What its servers' methods are drawn from.
+    methods: &'static [&'static str],
 }
 
 impl Service {
@@ -49,6 +54,11 @@ impl Service {
             "{option} {}",
             place(self.family, &vip.to_string(), self.port)
         )
+    }
+
+    /// The method of a server: one for a whole scenario (see the deviations).
+    fn method(&self, server: u8) -> &'static str {
+        self.methods[usize::from(server) % self.methods.len()]
     }
 
     fn server_words(&self, server: (u8, u16)) -> String {
@@ -78,6 +88,7 @@ impl Table {
             vip: random.below(VIPS.into()) as u8,
             port: *random.one(&[80, 443, 53, 8080]),
             servers: Vec::new(),
+            methods: METHODS[random.below(METHODS.len())],
         };
         let words = service.words(scenario);
         steps.push(Step::Ipvsadm(format!("-A {words}{}", scheduling(random))));
@@ -87,9 +98,8 @@ impl Table {
         }
         self.services.push(service);
         let index = self.services.len() - 1;
-        let method = *random.one(&["-m", "-g", "-i", ""]);
         for _ in 0..random.between(1, 5) {
-            self.add_server(random, scenario, index, method, steps);
+            self.add_server(random, scenario, index, steps);
         }
     }
 
@@ -102,11 +112,11 @@ impl Table {
         let service = &self.services[index];
         let words = service.words(scenario);
         match random.below(20) {
-            0..5 => self.add_server(random, scenario, index, "", steps),
+            0..5 => self.add_server(random, scenario, index, steps),
             5..12 => {
                 let server = service.a_server(random);
+                let settings = settings(random, service.method(server.0));
                 let server = service.server_words(server);
-                let settings = settings(random, "");
                 steps.push(Step::Ipvsadm(format!("-e {words} {server}{settings}")));
             }
             12..15 => {
@@ -141,7 +151,6 @@ impl Table {
         random: &mut Random,
         scenario: u32,
         index: usize,
-        method: &str,
         steps: &mut Vec<Step>,
     ) {
         let service = &mut self.services[index];
@@ -149,7 +158,7 @@ impl Table {
         let port = *random.one(&[service.port, service.port, 8000]);
         let server = (random.below(SERVERS.into()) as u8, port);
         let words = (service.words(scenario), service.server_words(server));
-        let settings = settings(random, method);
+        let settings = settings(random, service.method(server.0));
         steps.push(Step::Ipvsadm(format!(
             "-a {} {}{settings}",
             words.0, words.1
@@ -182,18 +191,9 @@ fn scheduling(random: &mut Random) -> String {
     format!(" -s {name} -b {}", random.one(flags))
 }
 
-/// A server's forwarding method, `method` if one is given, and weight.
+/// A server's forwarding method and weight.
 fn settings(random: &mut Random, method: &str) -> String {
-    let mut words = String::new();
-    let methods = ["-m", "-m", "-m", "-g", "-i", ""];
-    let method = if method.is_empty() {
-        *random.one(&methods)
-    } else {
-        method
-    };
-    if !method.is_empty() {
-        words += &format!(" {method}");
-    }
+    let mut words = format!(" {method}");
     if !random.once_in(4) {
         words += &format!(" -w {}", random.one(WEIGHTS));
     }
