@@ -13,6 +13,7 @@ use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
+use crate::classify;
 use crate::clock::{self, Moment};
 use crate::family::Family;
 use crate::find::{self, Answer, Found, Slot};
@@ -86,13 +87,17 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     found: &Found<Connection<Key<WORDS>, F::Address>>,
     now: u32,
 ) -> Outcome {
-    let Some(service) = F::service(&ServiceKey {
-        address: packet.destination,
-        port: packet.ports.destination,
-        protocol: packet.protocol,
-        padding: 0,
-    }) else {
-        return pass(Verdict::PassedNotOurs);
+    let service = match classify::by_mark::<F, WORDS>(packet) {
+        Some((service, _)) => service,
+        None => match F::service(&ServiceKey {
+            address: packet.destination,
+            port: packet.ports.destination,
+            protocol: packet.protocol,
+            padding: 0,
+        }) {
+            Some(service) => service,
+            None => return pass(Verdict::PassedNotOurs),
+        },
     };
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);
@@ -120,7 +125,7 @@ fn reopens(protocol: u8, flags: u8, state: u8) -> bool {
 
 /// False when no NAT connection was ever sent to an address.
 #[inline(always)]
-fn may_be_reply<F: Family<WORDS>, const WORDS: usize>(source: F::Address) -> bool {
+pub fn may_be_reply<F: Family<WORDS>, const WORDS: usize>(source: F::Address) -> bool {
     let Bit { word, mask } = F::bit(source);
     NAT_SERVERS.get(word).is_some_and(|word| word & mask != 0)
 }

@@ -12,7 +12,9 @@
 
 pub mod chapter;
 pub mod checksum;
+pub mod classify;
 pub mod connection;
+pub mod ecn;
 pub mod ethernet;
 pub mod filter;
 pub mod gre;
