@@ -17,7 +17,8 @@ const FIRST: u32 = 60_001;
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    let cases: &[(&'static str, fn(&mut Script))] = &[
+    type Write = fn(&mut Script);
+    let cases: [(&str, Write); 11] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),

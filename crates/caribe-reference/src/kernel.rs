@@ -16,7 +16,7 @@ use caribe_lab::wait;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::network;
-use crate::play::{Director, Transcript, ip_batch, play, run};
+use crate::play::{Director, Said, Transcript, ip_batch, play, restore, run};
 use crate::scenario::Scenario;
 use crate::wire::Wire;
 use crate::{GuestError, PlayError};
@@ -201,8 +201,8 @@ const SYSCTLS: &[(&str, &str)] = &[
 struct KernelDirector;
 
 impl Director for KernelDirector {
-    fn ipvsadm(&self) -> Command {
-        Command::new("ipvsadm")
+    fn ipvsadm(&mut self, lines: &[&str]) -> Result<Said, PlayError> {
+        restore(Command::new("ipvsadm"), lines)
     }
 
     fn begin(&mut self, scenario: &Scenario) -> Result<(), PlayError> {

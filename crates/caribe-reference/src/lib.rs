@@ -37,7 +37,7 @@ pub use error::PlayError;
 pub use generate::generate;
 pub use guest_error::GuestError;
 pub use kernel::{agent, play_in_guests};
-pub use play::{Director, Observed, Said, Transcript, ip_batch, play};
+pub use play::{Director, Observed, Said, Transcript, ip_batch, play, restore};
 pub use scenario::Scenario;
 pub use seen::Seen;
 pub use shrink::Shrinking;

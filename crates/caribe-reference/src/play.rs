@@ -16,8 +16,13 @@ use crate::wire::Wire;
 
 /// A director under test, as a scenario needs it.
 pub trait Director {
-    /// `ipvsadm`, ready for its words. The director is in the caller's network namespace.
-    fn ipvsadm(&self) -> Command;
+    /// Gives ipvsadm some commands, one after the other. The director is in the caller's network
+    /// namespace.
+    ///
+    /// # Errors
+    ///
+    /// That ipvsadm could not be run; not that it refused a command.
+    fn ipvsadm(&mut self, lines: &[&str]) -> Result<Said, PlayError>;
 
     /// Prepares for a scenario: its marks, on an empty table with the usual timeouts.
     ///
@@ -154,7 +159,7 @@ impl Player<'_> {
         if lines.iter().any(counts) {
             self.director.count();
         }
-        let said = restore(self.director.ipvsadm(), lines)?;
+        let said = self.director.ipvsadm(lines)?;
         self.director.settle()?;
         lines.clear();
         let step = before.saturating_sub(1);
@@ -216,8 +221,12 @@ fn translated(seen: &[Seen], family: Family) -> Option<(u8, SocketAddr)> {
     })
 }
 
-/// Gives lines to `ipvsadm -R`.
-fn restore(mut ipvsadm: Command, lines: &[&str]) -> Result<Said, PlayError> {
+/// Gives lines to an `ipvsadm -R`.
+///
+/// # Errors
+///
+/// That it could not be run.
+pub fn restore(mut ipvsadm: Command, lines: &[&str]) -> Result<Said, PlayError> {
     let action = || format!("run {ipvsadm:?}", ipvsadm = "ipvsadm -R");
     let mut child = ipvsadm
         .arg("-R")

@@ -11,7 +11,9 @@ use caribe_director::{ControlPaths, LiveTable};
 use caribe_lab::wait::{self, Deadline};
 use caribe_lab::{Host, Lab, LabError, Process};
 use caribe_reference::network::{self, Side};
-use caribe_reference::{Director, PlayError, Scenario, Transcript, Wire, ip_batch, play};
+use caribe_reference::{
+    Director, PlayError, Said, Scenario, Transcript, Wire, ip_batch, play, restore,
+};
 
 const CARIBE: &str = env!("CARGO_BIN_EXE_caribe");
 
@@ -20,7 +22,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// Past this, connections of short timeouts may have expired before they were looked at, and the
 /// scenario is played again.
-const SLOW: Duration = Duration::from_secs(4);
+const SLOW: Duration = Duration::from_secs(8);
 
 /// Times that a scenario is played when the machine is slow.
 const TRIES: usize = 5;
@@ -133,6 +135,14 @@ impl Caribe<'_> {
         )))
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(CARIBE);
+        command
+            .arg("ipvsadm")
+            .env("CARIBE_RUNTIME_DIR", &self.bed.runtime);
+        command
+    }
+
     /// Waits until the table is as it should be.
     fn wait(&mut self, what: &str, check: impl Fn(&LiveTable) -> bool) -> Result<(), PlayError> {
         let deadline = Deadline::after(SOON);
@@ -173,17 +183,31 @@ impl Caribe<'_> {
 }
 
 impl Director for Caribe<'_> {
-    fn ipvsadm(&self) -> Command {
-        let mut command = Command::new(CARIBE);
-        command
-            .arg("ipvsadm")
-            .env("CARIBE_RUNTIME_DIR", &self.bed.runtime);
-        command
+    /// Changes are made one at a time, as by an administrator: a restore takes them together, and
+    /// is a deviation.
+    fn ipvsadm(&mut self, lines: &[&str]) -> Result<Said, PlayError> {
+        let mut all = Said {
+            out: String::new(),
+            error: String::new(),
+            code: Some(0),
+        };
+        let shows = |line: &&str| line.starts_with("-L") || line.starts_with("-S");
+        for group in lines.chunk_by(|left, right| shows(left) && shows(right)) {
+            let said = restore(self.command(), group)?;
+            all.out += &said.out;
+            all.error += &said.error;
+            all.code = said.code;
+            // Wrong words end a restore.
+            if said.code == Some(2) {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     fn begin(&mut self, _scenario: &Scenario) -> Result<(), PlayError> {
         for words in [&["-C"][..], &["--set", "900", "120", "300"]] {
-            let output = self.ipvsadm().args(words).output();
+            let output = self.command().args(words).output();
             let output = output.map_err(PlayError::system("run caribe ipvsadm"))?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);
