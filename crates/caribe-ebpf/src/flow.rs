@@ -75,6 +75,9 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         }
         found.answer = Answer::Expired;
     }
+    if packet.is_later_fragment {
+        return drop(Verdict::DroppedFragment);
+    }
     leave::<F, WORDS>(context, packet, &place, &found, now)
 }
 
@@ -165,7 +168,9 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint,
     };
-    transition(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition(slot, number, &event, moment);
+    }
     let method = (flags & FORWARDING_MASK) as u8;
     if method == MASQUERADE {
         remember_client::<F, WORDS>(context, slot);
@@ -189,7 +194,9 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint: Viewpoint::Output,
     };
-    transition(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition(slot, number, &event, moment);
+    }
     forward::to_client::<F, WORDS>(context, packet, slot, moment)
 }
 

@@ -1,10 +1,11 @@
 //! The maps. Their sizes here are placeholders: the director sets them when it loads the object.
 
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, ProgramArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::macros::btf_map;
 use caribe_packet::chapter;
 use caribe_packet::classify::{self, Destination, Ports};
 use caribe_packet::connection::{Connection4, Connection6};
+use caribe_packet::fragment::{FirstFragment, FragmentKey};
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
@@ -78,6 +79,10 @@ pub static ROSTER: Array<u64, 1024, MAPPED> = Array::new();
 /// look-up, nothing else.
 #[btf_map]
 pub static NAT_SERVERS: Array<u64, { caribe_packet::filter::WORDS }, MAPPED> = Array::new();
+
+/// First fragments, for those that follow. The least recently used makes room for a new one.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment, 16384> = LruHashMap::new();
 
 /// Which generation of the rules for firewall marks is in force; see [`caribe_packet::classify`].
 #[btf_map]

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod ecn;
 pub mod ethernet;
 pub mod filter;
+pub mod fragment;
 pub mod gre;
 pub mod gue;
 pub mod hash;

@@ -678,7 +678,7 @@ fn inactive_services_and_servers_are_left_alone_and_marks_are_not() {
     let watched: Vec<_> = director.servers.keys().copied().collect();
     let marked = MonitorId {
         service: ServiceKey::Mark {
-            family: Family::V4,
+            family: caribe_model::Family::V4,
             mark: std::num::NonZeroU32::new(7).expect("not zero"),
         },
         server: id(2, 1).server,
