@@ -54,7 +54,7 @@ const MODULES: &[&str] = &[
 /// How long a guest may take: it boots in half a minute and plays a scenario in less than a
 /// second; a busy machine takes several times that.
 const fn time_limit(scenarios: usize) -> Duration {
-    Duration::from_secs(180 + 4 * scenarios as u64)
+    Duration::from_secs(300 + 10 * scenarios as u64)
 }
 
 /// The estimator takes the counters every two seconds.

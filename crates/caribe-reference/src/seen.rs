@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::network::{self, Family, Side};
 
 /// A frame: its fields in the order of its bytes, outer headers before inner ones.
+///
+/// It is kept as its text: a guest's console is slow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Seen {
     /// Names and values. A header's fields begin with its name as a field of its own: `ip`,
     /// `tcp`, `udp`, `icmp`, `quote`.
@@ -27,6 +30,24 @@ impl fmt::Display for Seen {
     }
 }
 
+impl From<Seen> for String {
+    fn from(seen: Seen) -> String {
+        seen.to_string()
+    }
+}
+
+impl From<String> for Seen {
+    fn from(text: String) -> Seen {
+        let fields = text.split(' ').filter(|field| !field.is_empty());
+        let pairs = fields.map(|field| field.split_once('=').unwrap_or((field, "")));
+        Seen {
+            fields: pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+}
+
 impl Seen {
     /// Reads a frame that a director sent on one of its sides.
     pub(crate) fn read(side: Side, frame: &[u8]) -> Seen {
@@ -38,7 +59,7 @@ impl Seen {
         seen.field("to", to);
         let own = frame.get(6..12) == Some(&side.mac()[..]);
         if !own {
-            seen.field("from", "another's MAC address");
+            seen.field("from", "another");
         }
         match frame.get(12..14) {
             Some([0x08, 0x00] | [0x86, 0xdd]) => seen.ip(&frame[14..], true),
@@ -253,6 +274,7 @@ mod tests {
                         sport=1024 dport=80 checksum=right flags=0x02 \
                         numbers=000f424000000000 window=4096 payload=5";
         assert_eq!(text, expected);
+        assert_eq!(Seen::from(text), Seen::read(Side::Back, &bytes));
     }
 
     #[test]
