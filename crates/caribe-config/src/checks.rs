@@ -4,6 +4,9 @@
 //! What is inactive is skipped: people keep old services and half-made servers in the file, as
 //! Piranha's web tool does.
 
+mod limits;
+mod marks;
+mod recommendations;
 mod redundancy;
 mod servers;
 mod services;
@@ -23,5 +26,8 @@ pub(crate) fn check(
     services::names(settings, report);
     services::check(settings, meaning, report);
     servers::check(meaning, report);
+    marks::check(settings, meaning, report);
+    limits::check(settings, meaning, report);
+    recommendations::check(meaning, report);
     vips::check(settings, meaning, report);
 }

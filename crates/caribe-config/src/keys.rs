@@ -3,9 +3,20 @@
 
 mod table;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::tree::BlockKind;
 
 pub use table::KEYS;
+
+/// Kinds of monitors: the names of `monitor` blocks.
+pub const MONITORS: [&str; 11] = [
+    "tcp", "http", "https", "tls", "udp", "dns", "smtp", "ping", "script", "grpc", "agent",
+];
+
+/// Whether anything acts on `monitor` blocks in this release.
+pub(crate) const MONITOR_BLOCKS: Effect = Effect::NotYet(Topic::Monitoring);
 
 /// A key, as the parser and the reference know it.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +37,10 @@ pub struct Key {
     pub origin: Origin,
     /// Whether anything acts on it.
     pub effect: Effect,
+    /// In a `monitor` block: the kinds of monitors that have it; all when there is none.
+    pub monitors: &'static [&'static str],
+    /// It may stand several times, and each counts.
+    pub repeatable: bool,
     /// Values (besides the default) that ask for nothing, so that nobody need be told that
     /// nothing acts on them.
     pub neutral: &'static [&'static str],
@@ -42,14 +57,20 @@ pub enum Place {
     Server,
     /// In a `failover` block; Piranha's keys of a `virtual` block may stand there too.
     Failover,
+    /// In a `mark` block.
+    Mark,
+    /// In a `monitor` block.
+    Monitor,
 }
 
 impl Place {
     /// All places, in the order of the reference.
-    pub const ALL: [Place; 4] = [
+    pub const ALL: [Place; 6] = [
         Place::Global,
         Place::Virtual,
         Place::Server,
+        Place::Monitor,
+        Place::Mark,
         Place::Failover,
     ];
 
@@ -60,6 +81,8 @@ impl Place {
             Place::Virtual => "a `virtual` block",
             Place::Server => "a `server` block",
             Place::Failover => "a `failover` block",
+            Place::Mark => "a `mark` block",
+            Place::Monitor => "a `monitor` block",
         }
     }
 }
@@ -70,6 +93,8 @@ impl From<BlockKind> for Place {
             BlockKind::Virtual => Place::Virtual,
             BlockKind::Failover => Place::Failover,
             BlockKind::Server => Place::Server,
+            BlockKind::Mark => Place::Mark,
+            BlockKind::Monitor => Place::Monitor,
         }
     }
 }
@@ -84,6 +109,8 @@ pub enum Kind {
         /// Largest.
         max: i64,
     },
+    /// A limit of TCP's maximum segment size, `auto`, or 0 for none.
+    Mss,
     /// 0 or 1.
     Boolean,
     /// A port number, or the name of a service.
@@ -101,6 +128,10 @@ pub enum Kind {
     Floating,
     /// A dotted IPv4 netmask, or (Caribe) a prefix length.
     Netmask,
+    /// An address, or a network as `ADDRESS/LENGTH`.
+    Network,
+    /// Port numbers and ranges of them, separated by commas.
+    Ports,
     /// Name of an interface.
     Interface,
     /// Names of interfaces.
@@ -109,6 +140,26 @@ pub enum Kind {
     Text,
     /// A text in which backslash sequences stand for other bytes.
     EscapedText,
+    /// The same, and `\xHH` for any byte.
+    Bytes,
+    /// A time: seconds, with a fraction if need be, or milliseconds with `ms`.
+    Time,
+    /// A time, or one of these words.
+    TimeOr(&'static [&'static str]),
+    /// Status codes and ranges of them, separated by commas.
+    Statuses,
+    /// `Name: value`.
+    Header,
+    /// A regular expression.
+    Regex,
+    /// A program with its arguments.
+    Command,
+    /// The absolute path of a file.
+    File,
+    /// Path and query of a URL.
+    UrlPath,
+    /// The name of a host or domain, which is not looked up.
+    Name,
     /// One of these words.
     Word(&'static [&'static str]),
     /// One or more of these words.
@@ -166,12 +217,18 @@ pub enum Topic {
     Redundancy,
     /// Checks beyond a TCP connect.
     Monitoring,
-    /// Client affinity.
-    Persistence,
-    /// Services keyed by a firewall mark.
-    Marks,
+    /// Weights that change: ramps, load.
+    Weights,
+    /// What is done when too few servers are left.
+    Quorum,
+    /// Programs that are told of changes.
+    Notification,
     /// Sorry servers.
     SorryServers,
+    /// MSS clamping.
+    MssClamp,
+    /// SCTP.
+    Sctp,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -188,11 +245,17 @@ impl Topic {
                 "they are kept; a real server is watched by a TCP connect alone, or not at all \
                  (see `monitor`)"
             }
-            Topic::Persistence => "they are kept; clients may change servers between connections",
-            Topic::Marks => "it is kept; a service with a firewall mark is not balanced",
+            Topic::Weights => {
+                "they are kept; a server that returns gets its whole weight at once, whatever \
+                 its load"
+            }
+            Topic::Quorum => "they are kept; one server is enough, and each that fails is removed",
+            Topic::Notification => "it is kept; nothing is run",
             Topic::SorryServers => {
                 "it is kept; while no real server is up, connections to the service fail"
             }
+            Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
+            Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }
@@ -200,7 +263,15 @@ impl Topic {
 
 /// The key of this name that may stand at a place.
 pub(crate) fn find(place: Place, name: &[u8]) -> Option<&'static Key> {
-    allowed(place).find(|key| key.name.as_bytes() == name)
+    type Index = HashMap<(Place, &'static [u8]), &'static Key>;
+    /// A file of a hundred thousand servers asks half a million times.
+    static INDEX: LazyLock<Index> = LazyLock::new(|| {
+        let places = Place::ALL.into_iter();
+        places
+            .flat_map(|place| allowed(place).map(move |key| ((place, key.name.as_bytes()), key)))
+            .collect()
+    });
+    INDEX.get(&(place, name)).copied()
 }
 
 /// All keys that may stand at a place.
@@ -224,6 +295,8 @@ impl Key {
             meaning: "",
             origin: Origin::Piranha,
             effect: Effect::Acts,
+            monitors: &[],
+            repeatable: false,
             neutral: &[],
         }
     }
@@ -238,8 +311,12 @@ impl Key {
         self
     }
 
-    const fn seconds(mut self) -> Self {
-        self.unit = "seconds";
+    const fn seconds(self) -> Self {
+        self.unit("seconds")
+    }
+
+    const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
         self
     }
 
@@ -266,6 +343,16 @@ impl Key {
 
     const fn not_yet(mut self, topic: Topic) -> Self {
         self.effect = Effect::NotYet(topic);
+        self
+    }
+
+    const fn monitors(mut self, kinds: &'static [&'static str]) -> Self {
+        self.monitors = kinds;
+        self
+    }
+
+    const fn repeatable(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 

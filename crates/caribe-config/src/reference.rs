@@ -40,8 +40,52 @@ virtual shop {
 * `caribe check --strict` also refuses what Piranha 0.8.6 refused: blanks missing round `=`, comments
   behind a statement, CR LF, Caribe's own keys and values, and so on.
 
+Defaults are those of Piranha and of IPVS, also where there is something better. `caribe check`
+recommends it, with the reason, for a file in which it matters:
+
+* `expire_nodest_conn = 1` for UDP: clients of a removed server find another one.
+* `expire_quiescent_template = 1` for `persistent` services: clients leave a quiesced server.
+* `scheduler_flags = sh-fallback` or `mh-fallback`: the same for these schedulers.
+* `conn_reuse_mode = 1`, its default, where advice for Kubernetes has brought a 0 into the file.
+
+IPVS's sysctls are keys of the same names. `amemthresh` is not: IPVS compares the machine's free
+memory with it, and Caribe's table has its memory from the start, so the automatic defences
+(`drop_entry`, `drop_packet`, `secure_tcp`) go by how full the table is.
+
 A key marked *Caribe* is not Piranha's. *Not yet* means that the key is read and kept, and that
 nothing in this release acts on it: it is named in a warning unless its value asks for nothing.
+
+";
+
+const MONITORS: &str = "\
+## In a `monitor` block, inside a `virtual` or a `server` block
+
+A `monitor` block (*Caribe*) is named after its kind, and says how servers are watched:
+
+```
+virtual shop {
+    address = 192.0.2.80 eth0:1
+    monitor http {
+        path = /health
+        host = shop.example
+        status = 200-299,301
+    }
+    server web1 {
+        address = 192.0.2.101
+        monitor tcp {
+            port = 8443
+        }
+    }
+}
+```
+
+Kinds are `tcp` (a connection is accepted), `http` and `https`, `tls` (a handshake succeeds), `udp`,
+`dns`, `smtp`, `ping`, `script`, `grpc` (the health service), and `agent` (a text in the manner of
+HAProxy's agent checks). There may be several, of one kind or of many: a server is good when all of
+its own and all of its service's are. Piranha's single check is then done only if one of its keys
+(`monitor`, `send`, `expect`, `send_program`) is there.
+
+In `send`, `payload` and `expect` of these blocks `\\xHH` stands for any byte.
 
 ";
 
@@ -53,6 +97,13 @@ pub fn reference() -> String {
             Place::Global => "## Outside all blocks\n\n",
             Place::Virtual => "## In a `virtual` block\n\n",
             Place::Server => "## In a `server` block, inside a `virtual` block\n\n",
+            Place::Monitor => MONITORS,
+            Place::Mark => {
+                "## In a `mark` block\n\nMark rules (*Caribe*) feed services with an `fwmark`; \
+                 netfilter's own marks come too late for them. When several rules match a packet, \
+                 the last in the file counts, as with netfilter's `MARK`. `caribe import marks` \
+                 makes such blocks from the rules of iptables and nftables.\n\n"
+            }
             Place::Failover => {
                 "## In a `failover` block\n\nBlocks of Piranha's fos mode are read and ignored, \
                  with a warning. Piranha's keys of a `virtual` block may stand in them, and:\n\n"
@@ -77,9 +128,21 @@ fn row(text: &mut String, key: &Key) {
         key.name,
         values(key),
         default(key),
-        key.meaning,
+        meaning(key),
         status(key)
     );
+}
+
+fn meaning(key: &Key) -> String {
+    if key.monitors.is_empty() {
+        return key.meaning.to_owned();
+    }
+    let kinds: Vec<String> = key
+        .monitors
+        .iter()
+        .map(|kind| format!("`{kind}`"))
+        .collect();
+    format!("{}: {}", kinds.join(", "), key.meaning)
 }
 
 fn values(key: &Key) -> String {
@@ -105,6 +168,7 @@ fn default(key: &Key) -> String {
 fn status(key: &Key) -> String {
     match (key.origin, key.effect) {
         (Origin::Misnomer { instead }, _) => format!("*misnomer*: {instead}"),
+        (Origin::Caribe, Effect::NotYet(_)) => "*Caribe, not yet*".to_owned(),
         (Origin::Caribe, _) => "*Caribe*".to_owned(),
         (_, Effect::NotYet(crate::keys::Topic::Obsolete)) => "*no effect*".to_owned(),
         (_, Effect::NotYet(_)) => "*not yet*".to_owned(),

@@ -1,11 +1,15 @@
 //! Values with their types, as they stand in a section.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use caribe_model::Scheduler;
+use caribe_model::{MssClamp, Scheduler};
 
+use crate::config::StatusSet;
 use crate::keys::Kind;
 use crate::literal::{self, Host, Mask};
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::source::Span;
 use crate::text;
 
@@ -18,8 +22,17 @@ pub(crate) enum Value {
     Address(IpAddr),
     Floating(FloatingValue),
     Mask(Mask),
+    Mss(MssClamp),
+    Network(Network),
+    Ports(PortSet),
     Interfaces(Vec<String>),
-    /// Of a text or the name of an interface, UTF-8.
+    Time(Duration),
+    Statuses(StatusSet),
+    /// Name and value.
+    Header(String, String),
+    /// A program and its arguments; none at all for an empty text.
+    Command(Vec<String>),
+    /// Of a text, a name, a path or a regular expression, UTF-8.
     Text(String),
     /// With its backslash sequences expanded, any bytes.
     Expanded(Vec<u8>),
@@ -60,11 +73,28 @@ pub(crate) fn constant(kind: Kind, written: &str) -> Option<Value> {
             Host::Name(_) => return None,
         },
         Kind::Netmask => Value::Mask(literal::mask(bytes).ok()?),
-        Kind::Interface | Kind::Text => Value::Text(written.to_owned()),
+        Kind::Interface | Kind::Text | Kind::Regex | Kind::File | Kind::UrlPath | Kind::Name => {
+            Value::Text(written.to_owned())
+        }
+        Kind::Bytes => Value::Expanded(text::expand_bytes(bytes)),
+        Kind::Time => Value::Time(literal::time(bytes)?),
+        Kind::TimeOr(words) => match words.iter().find(|word| **word == written) {
+            Some(word) => Value::Word(word),
+            None => Value::Time(literal::time(bytes)?),
+        },
+        Kind::Statuses => Value::Statuses(literal::statuses(bytes)?),
+        Kind::Header => {
+            let (name, value) = literal::header(bytes).ok()?;
+            Value::Header(name, value)
+        }
+        Kind::Command => Value::Command(text::words(written)),
         Kind::EscapedText => Value::Expanded(text::expand(bytes)),
         Kind::Word(words) => Value::Word(words.iter().find(|word| **word == written)?),
         Kind::Scheduler => Value::Scheduler(written.parse().ok()?),
         Kind::Words(words) => Value::Words(vec![words.iter().find(|word| **word == written)?]),
+        Kind::Mss => Value::Mss(literal::mss(bytes)?),
+        Kind::Network => Value::Network(literal::network(bytes).ok()?.network),
+        Kind::Ports => Value::Ports(literal::ports(bytes).ok()?),
         Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => return None,
     })
 }

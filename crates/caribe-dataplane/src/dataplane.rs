@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
+    Encapsulation, Forwarding, NextHop, Persistence, Policy, Scheduler, SchedulerOptions, Server,
+    ServerKey, Service, ServiceKey, Table, Thresholds, Timeouts, Tuning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,13 @@ pub trait Dataplane {
     ///
     /// Reports what the kernel refused.
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), DataplaneError>;
+
+    /// Sets what concerns every service alike: defences, the flood guard, ICMP, expirations.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError>;
 
     /// Removes expired connections and corrects counters. To be called every half second or so;
     /// a connection is removed at most a second after it expired.
@@ -105,11 +113,29 @@ pub struct Snapshot {
     pub capacity: u64,
     /// Memory of the connection table in bytes.
     pub memory: u64,
+    /// How much else there is room for.
+    #[serde(default)]
+    pub room: LiveRoom,
     /// Packets by verdict name, e.g. `forwarded`, `passed_not_ours`, `dropped_ttl`; every name is
     /// present. The sum is the number of packets seen.
     pub verdicts: BTreeMap<String, u64>,
+    /// What happened to packets beside their verdict, by name, e.g. `displaced_embryonic`; every
+    /// name is present.
+    #[serde(default)]
+    pub events: BTreeMap<String, u64>,
     /// Interfaces that carry the program, with the XDP mode of each.
     pub interfaces: Vec<LiveInterface>,
+}
+
+/// Sizes with which the data plane was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRoom {
+    /// Virtual services.
+    pub services: u32,
+    /// Real servers, each counted once in each of its services.
+    pub servers: u32,
+    /// Memory of all maps in bytes, that of the connection table included.
+    pub memory: u64,
 }
 
 /// An interface with the XDP program attached.
@@ -133,6 +159,15 @@ pub struct LiveService {
     /// The scheduler's flags and sizes.
     #[serde(default)]
     pub options: SchedulerOptions,
+    /// Client affinity.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// Every datagram is scheduled by itself.
+    #[serde(default)]
+    pub one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    #[serde(default)]
+    pub policy: Policy,
     /// Servers, newest first, as IPVS lists them.
     pub servers: Vec<LiveServer>,
     /// Traffic of the service: of its servers, removed ones included.
@@ -148,14 +183,77 @@ pub struct LiveServer {
     pub forwarding: Forwarding,
     /// Weight.
     pub weight: u32,
+    /// How a tunnel to it wraps packets.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
+    /// How many connections it takes.
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    /// It reached its upper threshold and takes no new connection.
+    #[serde(default)]
+    pub overloaded: bool,
     /// Connections in an active state.
     pub active: u32,
     /// All other connections.
     pub inactive: u32,
+    /// Templates of persistent clients that name it, as the last sweep counted them.
+    #[serde(default)]
+    pub persistent: u32,
     /// Counters since the server was added.
     pub traffic: Traffic,
     /// The way there; `None` while it is not resolved.
     pub next_hop: Option<NextHop>,
+}
+
+impl LiveService {
+    /// A service of a table as it begins: no traffic, no connections, no way known yet.
+    pub fn fresh(key: ServiceKey, service: &Service) -> Self {
+        LiveService {
+            key,
+            scheduler: service.scheduler,
+            options: service.options,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            policy: service.policy,
+            servers: service
+                .servers
+                .iter()
+                .rev()
+                .map(LiveServer::fresh)
+                .collect(),
+            traffic: Traffic::default(),
+        }
+    }
+}
+
+impl LiveServer {
+    /// The server as a table says it.
+    pub fn model(&self) -> Server {
+        Server {
+            key: self.key,
+            forwarding: self.forwarding,
+            weight: self.weight,
+            encapsulation: self.encapsulation,
+            thresholds: self.thresholds,
+        }
+    }
+
+    /// A server of a table as it begins.
+    pub fn fresh(server: &Server) -> Self {
+        LiveServer {
+            key: server.key,
+            forwarding: server.forwarding,
+            weight: server.weight,
+            encapsulation: server.encapsulation,
+            thresholds: server.thresholds,
+            overloaded: false,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            traffic: Traffic::default(),
+            next_hop: None,
+        }
+    }
 }
 
 /// Monotonic counters. Bytes are IP packet lengths before any encapsulation, as in IPVS.

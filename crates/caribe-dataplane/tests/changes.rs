@@ -234,30 +234,6 @@ fn servers_are_reached_while_their_way_is_known() {
     dataplane.remove().expect("remove");
 }
 
-#[test]
-fn a_firewall_mark_is_refused_and_changes_nothing() {
-    let private = Private::enter();
-    let mut dataplane = private.open();
-    let mark = caribe_model::ServiceKey::Mark {
-        family: caribe_model::Family::V4,
-        mark: std::num::NonZeroU32::MIN,
-    };
-    let refused = dataplane
-        .apply(&table(
-            DIRECT,
-            &[(tcp(VIP), Scheduler::Rr, &[]), (mark, Scheduler::Rr, &[])],
-        ))
-        .expect_err("no mark in XDP");
-    assert!(
-        refused
-            .to_string()
-            .starts_with("balance virtual service FWM 1: "),
-        "{refused}"
-    );
-    assert_eq!(snapshot(&dataplane).services, []);
-    dataplane.remove().expect("remove");
-}
-
 /// The kernel refuses a step in the middle of a change: the next change starts from what is
 /// really there.
 #[test]
@@ -281,7 +257,7 @@ fn a_change_that_failed_half_way_is_made_good() {
     apply(&mut dataplane, &before);
 
     // Someone else fills the last place in the map of services.
-    let map = MapData::from_pin(private.pins().join("v1/SERVICES4")).expect("the map");
+    let map = MapData::from_pin(private.layout().join("SERVICES4")).expect("the map");
     let mut map =
         HashMap::<_, [u8; 8], [u32; 6]>::try_from(Map::HashMap(map)).expect("a map of services");
     let theirs = [203, 0, 113, 9, 0, 80, 6, 0];
@@ -336,7 +312,7 @@ fn a_reload_under_load_never_mixes() {
     reach(&mut dataplane, &new);
     apply(&mut dataplane, &old);
 
-    let program = private.pins().join("v1/director");
+    let program = private.layout().join("director");
     let program = Xdp::from_pin(program, XdpAttachType::Interface).expect("the program");
     let stop = AtomicBool::new(false);
     // Odd while a change is made.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use caribe_config::config::FloatingAddress;
 use caribe_health::{MonitorId, Presumption, Settings};
-use caribe_model::{NextHop, Table, Timeouts};
+use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 use crate::Notice;
 
@@ -24,6 +24,8 @@ pub enum Effect {
     Apply(Table),
     /// Set the idle timeouts of connections.
     SetTimeouts(Timeouts),
+    /// Set what concerns every service alike.
+    SetTuning(Tuning),
     /// Tell the data plane the way to an address.
     SetNextHop(IpAddr, Option<NextHop>),
     /// Have the data plane on exactly these interfaces.
@@ -75,21 +77,4 @@ pub enum Ending {
     Clean,
     /// Something could not be done; why.
     Failed(String),
-}
-
-impl Effect {
-    /// Drops every [`Effect::Apply`] that a later one supersedes: a burst of verdicts is applied
-    /// as one table.
-    pub fn coalesce(effects: &mut Vec<Effect>) {
-        let is_apply = |effect: &Effect| matches!(effect, Effect::Apply(_));
-        let Some(last) = effects.iter().rposition(is_apply) else {
-            return;
-        };
-        let mut position = 0;
-        effects.retain(|effect| {
-            let keep = position >= last || !is_apply(effect);
-            position += 1;
-            keep
-        });
-    }
 }

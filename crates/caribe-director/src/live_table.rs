@@ -29,6 +29,17 @@ pub struct TableService {
     pub server_rates: Vec<TrafficRates>,
 }
 
+/// What `POST /v1/save` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveReport {
+    /// The configuration file.
+    pub file: String,
+    /// Whether its text had to be changed.
+    pub changed: bool,
+    /// What could not be written down, and why, one element each.
+    pub unsaved: Vec<String>,
+}
+
 /// What `GET /v1/connections` can be asked, as parameters of its path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +62,9 @@ pub struct ConnectionsQuery {
     /// Only those of this protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
+    /// Only those in this state, as `ipvsadm -Lnc` names it; upper or lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 impl ConnectionsQuery {
@@ -66,6 +80,10 @@ impl ConnectionsQuery {
             && self
                 .protocol
                 .is_none_or(|it| it.number() == connection.protocol)
+            && self
+                .state
+                .as_ref()
+                .is_none_or(|it| it.eq_ignore_ascii_case(&connection.state))
     }
 }
 

@@ -3,6 +3,8 @@
 use caribe_packet::transport::Ports;
 
 /// A packet of TCP or UDP, addresses of type `A`.
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Packet<A> {
     /// Source address.
     pub source: A,
@@ -14,6 +16,9 @@ pub struct Packet<A> {
     pub protocol: u8,
     /// TCP flags; 0 for UDP.
     pub flags: u8,
+    /// A fragment but not the first: its ports are those of the first, and it has no transport
+    /// header.
+    pub is_later_fragment: bool,
     /// Length of the IP packet in bytes.
     pub length: u16,
     /// Offset of the transport header in the frame.

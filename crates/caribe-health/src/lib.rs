@@ -1,5 +1,6 @@
 //! Watches real servers: nanny's job in Piranha, without a process per server.
 //!
+//! [`probe`] is the look at a server: fourteen kinds of it, each bounded in bytes and time.
 //! [`Monitor`] is the judgement: one pure state machine per (service, server) that decides from
 //! probe results when a server serves and when it does not. [`Monitors`] is the set of them with
 //! their timetable and the bound on open sockets, pure as well: time is a parameter. Only
@@ -10,15 +11,16 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod connect;
 mod monitor;
 mod monitors;
-mod probe;
+pub mod probe;
 mod settings;
 mod task;
 
 pub use clock::Clock;
+pub use connect::ProbeFailure;
 pub use monitor::{Monitor, MonitorEffect, MonitorEvent, Presumption, Verdict};
 pub use monitors::{Limits, MonitorId, Monitors, MonitorsEffect, MonitorsEvent, Ticket};
-pub use probe::ProbeFailure;
 pub use settings::{Check, Settings};
 pub use task::{MonitorsHandle, Report, spawn};

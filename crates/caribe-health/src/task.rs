@@ -4,8 +4,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use crate::connect::connect;
 use crate::monitors::Ticket;
-use crate::probe::connect;
 use crate::{
     Clock, Limits, MonitorId, Monitors, MonitorsEffect, MonitorsEvent, Presumption, ProbeFailure,
     Settings, Verdict,

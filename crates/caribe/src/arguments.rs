@@ -30,6 +30,15 @@ pub(crate) enum Command {
     /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
     /// whether it is in place.
     RealServer(caribe_real_server::cli::Args),
+    /// Turn the rules of other tools into lvs.cf.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Write what was changed by hand into the configuration file.
+    ///
+    /// Only what differs is changed; comments stay. Refuses when the file is not the one that
+    /// the director has loaded. Exits with 0 when all was saved, and with 1 when nothing or not
+    /// all could be.
+    Save(SaveArguments),
     /// List and change the live table as ipvsadm does (`caribe ipvsadm -L -n`).
     Ipvsadm(IpvsadmArguments),
 }
@@ -80,11 +89,36 @@ pub(crate) struct CheckArguments {
     pub(crate) file: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Turn netfilter's rules that set marks into `mark` blocks.
+    ///
+    /// Reads what `iptables-save`, `ip6tables-save` or `nft list ruleset` printed, and prints the
+    /// blocks. Every rule that bears on marks and cannot be translated is named on standard
+    /// error, with its line and the reason. Exits with 0 when all were translated, with 1 when
+    /// some were not, and with 2 when the text cannot be read.
+    Marks(ImportMarksArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportMarksArguments {
+    /// The list of rules; `-` is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Print the whole status as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Runtime directory of the director.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SaveArguments {
     /// Runtime directory of the director.
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     pub(crate) runtime_dir: PathBuf,

@@ -9,11 +9,13 @@ mod arguments;
 mod check;
 mod client;
 mod director;
+mod import;
 mod ipvsadm;
 mod logging;
 mod names;
 mod output;
 mod real_server;
+mod save;
 mod status;
 
 use std::ffi::OsString;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, ImportCommand};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -38,7 +40,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Director(arguments) => director::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),
     }

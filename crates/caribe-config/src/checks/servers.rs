@@ -1,5 +1,8 @@
 //! Real servers: can their service reach them, and once each.
 
+mod sorry_server;
+mod tunnel;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,6 +26,7 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
         if !service.active {
             continue;
         }
+        sorry_server::check(service, origin.section, &vips, report);
         let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
         for (server, section) in service.servers.iter().zip(&origin.servers) {
             if server.active && section.knows(&["address"]) {
@@ -30,6 +34,9 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
                 family(service, server, section, report);
                 port(service, server, section, origin.section, report);
                 once(service, server, section, &mut seen, report);
+            }
+            if server.active {
+                tunnel::check(server, section, report);
             }
             weight(server, section, report);
         }
@@ -53,7 +60,20 @@ fn address(
             .hint("add `address = ...`, or set `active = 0`");
         return;
     }
-    let fault = match address {
+    let Some(fault) = unusable(address, vips) else {
+        return;
+    };
+    report
+        .error(
+            section.span("address"),
+            "unusable-server",
+            format!("the address {address} of server `{name}` {fault}"),
+        )
+        .hint("write the server's own address, or set `active = 0`");
+}
+
+fn unusable(address: IpAddr, vips: &HashSet<IpAddr>) -> Option<&'static str> {
+    Some(match address {
         _ if address.is_unspecified() => "is no address",
         _ if address.is_multicast() => "is a multicast address",
         _ if address.is_loopback() => {
@@ -64,15 +84,8 @@ fn address(
             "is link-local: lvs.cf cannot say on which link"
         }
         _ if vips.contains(&address) => "is a VIP of this file: packets would come back",
-        _ => return,
-    };
-    report
-        .error(
-            section.span("address"),
-            "unusable-server",
-            format!("the address {address} of server `{name}` {fault}"),
-        )
-        .hint("write the server's own address, or set `active = 0`");
+        _ => return None,
+    })
 }
 
 fn family(
@@ -113,6 +126,20 @@ fn port(
     service_section: &Section<'_>,
     report: &mut Report<'_>,
 ) {
+    if service.port == 0 && service.mark.is_none() && section.get("port").is_some() {
+        report
+            .warning(
+                section.span("port"),
+                "port-not-translated",
+                format!(
+                    "the port of server `{}` has no effect: `{}` is for all ports, and each stays \
+                     as it is",
+                    server.name, service.name
+                ),
+            )
+            .hint("remove it");
+        return;
+    }
     if service.mark.is_some() || !service_section.knows(&["port", "fwmark"]) {
         return;
     }

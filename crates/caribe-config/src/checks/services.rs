@@ -1,11 +1,12 @@
 //! Virtual services among each other, and each with its servers.
 
-mod scheduling;
+mod kind;
+mod monitors;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use caribe_model::{Forwarding, Protocol, ServiceKey};
+use caribe_model::{Forwarding, ServiceKey};
 
 use crate::config::VirtualService;
 use crate::diagnostic::{Report, shown};
@@ -18,7 +19,10 @@ use crate::source::Span;
 pub(super) fn names(section: &Section<'_>, report: &mut Report<'_>) {
     let mut seen: HashMap<(Place, &str), Span> = HashMap::new();
     for child in &section.children {
-        let Some(block) = child.block else { continue };
+        // Monitors are named after their kind, and there may be several of one.
+        let Some(block) = child.block.filter(|_| child.place != Place::Monitor) else {
+            continue;
+        };
         if let Some(first) = seen.get(&(child.place, block.name()))
             && !block.name().is_empty()
         {
@@ -64,10 +68,9 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
     };
     for (service, origin) in active() {
         one(service, origin, report);
-        scheduling::check(service, origin, report);
+        monitors::check(service, origin, report);
     }
     identities(active(), report);
-    marks(active(), report);
     nat_router(settings, meaning, report);
 }
 
@@ -82,19 +85,6 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             )
             .hint("take an address that clients can reach, or set `active = 0`");
     }
-    if service.port == 0 && service.mark.is_none() && section.knows(&["fwmark"]) {
-        report
-            .error(
-                section.span("port"),
-                "port-zero",
-                format!(
-                    "virtual service `{}` has port 0: services for all ports of a VIP are not in \
-                     this release",
-                    service.name
-                ),
-            )
-            .hint("name the port, and add a block for each further one");
-    }
     if !service.servers.iter().any(|server| server.active) && serves_completely(section) {
         report
             .warning(
@@ -104,24 +94,7 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             )
             .hint("add a `server` block with `active = 1`, or set `active = 0` for the service");
     }
-    if service.protocol == Protocol::Udp
-        && section.get("monitor").is_none()
-        && section.knows(&["monitor", "protocol"])
-    {
-        report
-            .warning(
-                section.span("protocol"),
-                "unmonitored",
-                format!(
-                    "the servers of UDP service `{}` are not watched: each is always taken as up",
-                    service.name
-                ),
-            )
-            .hint(
-                "`monitor = none` says that this is meant; `monitor = tcp` watches the same port \
-                 by TCP",
-            );
-    }
+    kind::check(service, section, report);
     port_behind_servers(service, origin, report);
 }
 
@@ -202,53 +175,6 @@ fn identities<'a>(
                 .hint("two active services cannot have the same VIP, port and protocol");
         } else {
             seen.insert(key, (&service.name, section.span("")));
-        }
-    }
-}
-
-/// Services that share a mark are one service for IPVS. Piranha's guide describes that, with
-/// equal persistence.
-fn marks<'a>(
-    services: impl Iterator<Item = (&'a VirtualService, &'a Origin<'a, 'a>)>,
-    report: &mut Report<'_>,
-) {
-    let mut seen: HashMap<(bool, u32), (&VirtualService, Span)> = HashMap::new();
-    for (service, origin) in services {
-        let Some(mark) = service.mark else { continue };
-        let section = origin.section;
-        let key = (service.address.address.is_ipv6(), mark.get());
-        let Some((first, span)) = seen.get(&key) else {
-            seen.insert(key, (service, section.span("")));
-            continue;
-        };
-        let line = report.line(*span);
-        if first.persistence != service.persistence && section.knows(&["persistent", "pmask"]) {
-            let key = match section.get("persistent") {
-                Some(_) => "persistent",
-                None => "fwmark",
-            };
-            report
-                .error(
-                    section.span(key),
-                    "mark-persistence",
-                    format!(
-                        "`{}` and `{}` on line {line} share mark {mark} but not `persistent` and \
-                         `pmask`",
-                        service.name, first.name
-                    ),
-                )
-                .hint("services with one mark are one service: give them the same persistence");
-        } else {
-            report
-                .warning(
-                    section.span("fwmark"),
-                    "shared-mark",
-                    format!(
-                        "mark {mark} is that of `{}` on line {line} too: both are one service",
-                        first.name
-                    ),
-                )
-                .hint("put all servers into one block, or use another mark");
         }
     }
 }

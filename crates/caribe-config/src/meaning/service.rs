@@ -1,25 +1,31 @@
 //! What a `virtual` block and its `server` blocks amount to.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
+use caribe_model::{
+    Netmask, Persistence, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize,
+};
 
-use crate::config::{Monitor, MonitorKind, Persistence, RealServer, VirtualService};
+use crate::config::VirtualService;
 use crate::keys::Place;
 use crate::settings::Section;
 
-use super::{Interpreter, Origin, forwarding, full_prefix, positive_seconds, seconds};
+use super::{
+    Interpreter, OfTheFile, Origin, forwarding, full_prefix, monitoring, number, policy, seconds,
+};
 
 impl Interpreter<'_, '_> {
     /// `None` when a part without which there is no service was refused or is missing.
     pub(super) fn service<'s, 't>(
         &mut self,
         section: &'s Section<'t>,
-        network: Forwarding,
+        file: &OfTheFile,
     ) -> Option<(VirtualService, Origin<'s, 't>)> {
         self.address_is_there(section);
         let protocol = match section.word("protocol") {
             Some("udp") => Protocol::Udp,
+            Some("sctp") => Protocol::Sctp,
             _ => Protocol::Tcp,
         };
         let address = self.floating(section, "address", "vip_nmask");
@@ -27,17 +33,24 @@ impl Interpreter<'_, '_> {
             .port("port")
             .and_then(|port| self.port(section, "port", port, protocol));
         let persistence = self.persistence(section);
-        let method = forwarding(section, "forward").unwrap_or(network);
+        let method = forwarding(section, "forward").unwrap_or(file.network);
+        let (policy, secure_tcp) = policy::of_a_service(section, (file.policy, file.secure_tcp));
         let mut servers = Vec::new();
         let mut sections = Vec::new();
         for child in &section.children {
             if child.place == Place::Server
-                && let Some(server) = self.server(child, method, port, protocol)
+                && let Some(server) = self.server(child, section, method, port, protocol)
             {
                 servers.push(server);
                 sections.push(child);
             }
         }
+        let sorry_server = self.sorry_server(section, method, port, protocol);
+        let monitors = self.monitors(section, section);
+        let notify = match section.get("notify") {
+            Some(_) => section.command("notify"),
+            None => file.notify.clone(),
+        };
         let service = VirtualService {
             name: section.name().to_owned(),
             active: section.boolean("active"),
@@ -49,11 +62,18 @@ impl Interpreter<'_, '_> {
             protocol,
             scheduler: section.scheduler("scheduler"),
             options: self.scheduler_options(section),
-            sorry_server: section
-                .address("sorry_server")
-                .filter(|address| !address.is_unspecified()),
+            sorry_server,
             persistence,
-            monitor: monitor(section, protocol),
+            one_packet: section.boolean("one_packet"),
+            drain_timeout: seconds(section, "drain_timeout"),
+            policy,
+            secure_tcp,
+            monitor: monitoring::piranha(section, protocol, port?),
+            monitors,
+            quorum: self.quorum(section),
+            slow_start: monitoring::slow_start(section),
+            load: self.load(section, file),
+            notify,
             quiesce: section.boolean("quiesce_server"),
             servers,
         };
@@ -123,7 +143,8 @@ impl Interpreter<'_, '_> {
     fn persistence(&mut self, section: &Section<'_>) -> Option<Persistence> {
         let address = section.floating("address")?.address;
         let prefix = self.prefix(section, "pmask", address)?;
-        let Some(timeout) = positive_seconds(section, "persistent") else {
+        let timeout = number(section, "persistent");
+        if timeout == 0 {
             if prefix.is_some_and(|prefix| prefix < full_prefix(address))
                 && section.knows(&["persistent"])
             {
@@ -136,62 +157,30 @@ impl Interpreter<'_, '_> {
                     .hint("add `persistent`, or remove `pmask`");
             }
             return None;
-        };
+        }
+        if timeout > Persistence::LONGEST {
+            self.report
+                .warning(
+                    section.span("persistent"),
+                    "persistence-shortened",
+                    format!(
+                        "{timeout} s are more than can be told apart: clients keep their server \
+                         for {} s (23 days)",
+                        Persistence::LONGEST
+                    ),
+                )
+                .hint(format!("write {} at most", Persistence::LONGEST));
+        }
+        let prefix = prefix.unwrap_or(full_prefix(address));
         Some(Persistence {
-            timeout,
-            prefix: prefix.unwrap_or(full_prefix(address)),
+            timeout: timeout.min(Persistence::LONGEST),
+            netmask: match address {
+                IpAddr::V4(_) => {
+                    let bits = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                    Netmask::V4(bits.into())
+                }
+                IpAddr::V6(_) => Netmask::V6(prefix),
+            },
         })
-    }
-
-    /// `None` when its port was refused.
-    fn server(
-        &mut self,
-        section: &Section<'_>,
-        method: Forwarding,
-        service_port: Option<u16>,
-        protocol: Protocol,
-    ) -> Option<RealServer> {
-        let port = match section.port("port") {
-            Some(port) => self.port(section, "port", port, protocol),
-            None => service_port,
-        };
-        Some(RealServer {
-            name: section.name().to_owned(),
-            active: section.boolean("active"),
-            address: section.address("address")?, // it has a default
-            port: port?,
-            weight: u32::try_from(section.integer("weight")).ok()?, // its range fits
-            forwarding: forwarding(section, "forward").unwrap_or(method),
-        })
-    }
-}
-
-fn monitor(section: &Section<'_>, protocol: Protocol) -> Monitor {
-    let kind = match (section.word("monitor"), protocol) {
-        (Some("none"), _) | (None, Protocol::Udp) => MonitorKind::None,
-        _ => MonitorKind::Tcp,
-    };
-    let text = |key: &str| section.text(key).filter(|text| !text.is_empty());
-    let bytes = |key: &str| {
-        section
-            .expanded(key)
-            .filter(|bytes| !bytes.is_empty())
-            .map(<[u8]>::to_vec)
-    };
-    let send_program = text("send_program");
-    let expect = match &send_program {
-        Some(_) => bytes("expect_program").or_else(|| bytes("expect")),
-        None => bytes("expect"),
-    };
-    Monitor {
-        kind,
-        timeout: seconds(section, "timeout"),
-        reentry: seconds(section, "reentry"),
-        send: bytes("send"),
-        // Its reader has refused what is not UTF-8.
-        expect: expect.and_then(|bytes| String::from_utf8(bytes).ok()),
-        use_regex: section.boolean("use_regex"),
-        send_program,
-        load_monitor: text("load_monitor").filter(|text| text != "none"),
     }
 }

@@ -1,14 +1,15 @@
 //! Changing the table: the plan is made by [`LiveTable::plan`](crate::table::LiveTable::plan), its steps are taken here.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caribe_model::Table;
-use caribe_packet::server::{IN_SERVICE, Server};
+use caribe_packet::server::{Bounds, ENCAPSULATION, IN_SERVICE, Load, Server};
 use caribe_packet::service::Service;
+use caribe_packet::settings::Settings;
 
-use super::error::kernel;
 use super::maps::Maps;
-use super::{XdpDataplane, encoding, next_hops};
+use super::{XdpDataplane, encoding, next_hops, policies};
 use crate::slots::GRACE;
 use crate::table::{LiveServer, Refusal, Step};
 use crate::{Applied, DataplaneError};
@@ -31,14 +32,29 @@ impl XdpDataplane {
         };
         let plan = plan.map_err(refused)?;
         self.torn = true;
+        // Until all is done, packets look for what is there before and after.
+        self.put_wide_services(self.live.wide_services() | plan.table.wide_services());
         for step in &plan.steps {
             self.take(step)?;
         }
         self.torn = false;
         self.live = plan.table;
+        self.put_wide_services(self.live.wide_services());
         Ok(Applied {
             changes: plan.changes,
         })
+    }
+
+    /// Tells packets which ports services take beside a packet's own.
+    pub(super) fn put_wide_services(&self, wide_services: u32) {
+        let settings = self.maps.settings.read(0);
+        if settings.wide_services != wide_services {
+            let settings = Settings {
+                wide_services,
+                ..settings
+            };
+            self.maps.settings.write(0, &settings);
+        }
     }
 
     fn plan(&self, desired: &Table) -> Result<crate::table::Plan, Refusal> {
@@ -68,7 +84,8 @@ impl XdpDataplane {
                 }
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
-                self.put_server(*index, *service, server, *fresh);
+                self.put_bounds(*index, server);
+                self.put_server(*index, *service, server);
                 Ok(())
             }
             Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
@@ -77,12 +94,21 @@ impl XdpDataplane {
                 let (sequence, _) = encoding::from_roster_word(word, 0);
                 let word = encoding::roster_word(sequence, server.weights);
                 self.maps.roster.write(*index, &word);
+                self.put_bounds(*index, server);
+                let entry = self.maps.servers.read(*index);
+                let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
                 let entry = Server {
                     weight: server.weights.now,
                     forwarding: encoding::forwarding_number(server.forwarding),
-                    ..self.maps.servers.read(*index)
+                    flags: entry.flags & !ENCAPSULATION | wrapping,
+                    tunnel_port,
+                    ..entry
                 };
                 next_hops::write_last_word(&self.maps.servers, *index, &entry);
+                Ok(())
+            }
+            Step::PutTerms { id, terms } => {
+                self.maps.policies.write(*id, &policies::encode(terms));
                 Ok(())
             }
             Step::OpenLedger(service) => self.maps.open_ledger(*service),
@@ -119,6 +145,7 @@ impl XdpDataplane {
                 };
                 self.maps.put_service(key, &service)
             }
+            Step::PutMarks(layout) => self.maps.marks.put(layout),
             Step::Discard(index) => {
                 let entry = self.maps.servers.read(*index);
                 let entry = Server {
@@ -139,18 +166,30 @@ impl XdpDataplane {
         }
     }
 
+    /// Writes how many connections a server takes. One that was overloaded is so no longer if the
+    /// upper bound rose or went, as in IPVS.
+    fn put_bounds(&self, index: u32, server: &LiveServer) {
+        let before = Bounds(self.maps.bounds.read(index));
+        let bounds = encoding::bounds(server.thresholds);
+        self.maps.bounds.write(index, &bounds.0);
+        if bounds.upper() == 0 || bounds.upper() > before.upper() {
+            let load = self.maps.loads.word(index);
+            load.fetch_and(!Load::OVERLOADED, Ordering::AcqRel);
+        }
+    }
+
     /// Writes the entry of a server that no packet uses: its last word, with the flag that it is
     /// in service, comes last.
-    fn put_server(&self, index: u32, service: u32, server: &LiveServer, fresh: bool) {
-        let generation = self.maps.servers.read(index).generation;
+    fn put_server(&self, index: u32, service: u32, server: &LiveServer) {
+        let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
         let entry = Server {
             address: encoding::wide(server.key.address),
             port: server.key.port.to_be_bytes(),
             service,
             weight: server.weights.now,
             forwarding: encoding::forwarding_number(server.forwarding),
-            flags: encoding::server_flags(&server.key),
-            generation: generation.wrapping_add(u16::from(fresh)),
+            flags: encoding::server_flags(&server.key) | wrapping,
+            tunnel_port,
             ..Server::default()
         };
         let hop = self.next_hops.get(&server.key.address);
@@ -177,9 +216,5 @@ fn refused(refusal: Refusal) -> DataplaneError {
         Refusal::Capacity {
             what, needed, room, ..
         } => DataplaneError::Capacity { what, needed, room },
-        Refusal::Mark(key) => kernel(format!("balance virtual service {key}"))(
-            "XDP sees packets before they get a firewall mark: give the service an address, \
-             protocol and port",
-        ),
     }
 }

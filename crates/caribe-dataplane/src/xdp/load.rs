@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{MapData, MapInfo};
+use aya::maps::{Map, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
+use caribe_model::Tuning;
 use caribe_packet::settings::{LAYOUT, Settings};
 use caribe_packet::table::{WAYS, buckets_for};
 
@@ -13,7 +14,7 @@ use super::interfaces::{PROGRAM, program};
 use super::maps::{CURSOR_WORDS, Maps, Sizes};
 use super::pins::Pins;
 use super::sweep::Audit;
-use super::{Options, XdpDataplane, encoding};
+use super::{Options, XdpDataplane, encoding, memory};
 use crate::mapped::MappedArray;
 use crate::table::{LiveTable, Room};
 use crate::{DataplaneError, object};
@@ -70,6 +71,17 @@ impl XdpDataplane {
     }
 
     fn start(options: &Options, pins: Pins, sizes: Sizes) -> Result<Self, OpenError> {
+        let memory = sizes.memory(processors()?);
+        tracing::info!(
+            connections = options.connections,
+            services = options.services,
+            servers = options.servers,
+            slots = options.slots,
+            connections_mib = memory.connections >> 20,
+            table_mib = memory.table >> 20,
+            "memory of the data plane"
+        );
+        memory::check(memory)?;
         pins.clear()?;
         let loaded = load(&pins, sizes);
         let (mut ebpf, maps) = match loaded {
@@ -81,6 +93,7 @@ impl XdpDataplane {
         };
         let started = || -> Result<(), DataplaneError> {
             maps.settings.write(0, &settings(options, sizes)?);
+            pins.pin_chapters(chapters(&mut ebpf)?)?;
             let path = pins.path(PROGRAM);
             let pinned = program(&mut ebpf).and_then(|program| Ok(program.pin(&path)?));
             pinned.map_err(kernel(format!("pin the program at {}", path.display())))
@@ -95,6 +108,9 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            tuning: Tuning::default(),
+            alive: 0,
+            persistent: BTreeMap::new(),
             adopted: false,
         };
         let attached = started.and_then(|()| dataplane.attach(&options.interfaces));
@@ -108,7 +124,9 @@ impl XdpDataplane {
     }
 
     fn adopt(options: &Options, pins: Pins, sizes: Sizes) -> Result<Self, OpenError> {
-        let (ebpf, maps) = load(&pins, sizes)?;
+        let (mut ebpf, maps) = load(&pins, sizes)?;
+        // The programs that run keep the chapters that they were started with.
+        let chapters = pins.pin_chapters(chapters(&mut ebpf)?)?;
         let found = adopt::read(&maps, sizes.room, super::now()?)?;
         let (live, steps) = found.map_err(|problem| damaged(&pins, problem))?;
         let mut dataplane = XdpDataplane {
@@ -121,12 +139,16 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            tuning: Tuning::default(),
+            alive: 0,
+            persistent: BTreeMap::new(),
             adopted: true,
         };
         for step in &steps {
             dataplane.take(step)?;
         }
         dataplane.correct_vips()?;
+        dataplane.put_wide_services(dataplane.live.wide_services());
         dataplane.recount();
         let running = dataplane.maps.settings.read(0);
         let changed = Settings {
@@ -137,6 +159,7 @@ impl XdpDataplane {
         dataplane.maps.settings.write(0, &changed);
         dataplane.adopt_links()?;
         dataplane.pin_program_anew()?;
+        dataplane.pins.keep_chapters(&chapters)?;
         dataplane.set_interfaces(&options.interfaces)?;
         tracing::info!(
             services = dataplane.live.services.len(),
@@ -161,7 +184,20 @@ impl XdpDataplane {
     }
 }
 
+/// The array of the chapters of a loaded object.
+fn chapters(ebpf: &mut Ebpf) -> Result<&mut Map, DataplaneError> {
+    ebpf.map_mut(object::CHAPTERS)
+        .ok_or("the object has no such map")
+        .map_err(kernel(format!("open the map {}", object::CHAPTERS)))
+}
+
 /// Tells of an error while cleaning up after another error, which is the one to be returned.
+/// Processors that the kernel keeps counters for.
+pub(super) fn processors() -> Result<u64, DataplaneError> {
+    let count = aya::util::nr_cpus().map_err(|(path, error)| kernel(format!("read {path}"))(error));
+    Ok(count? as u64)
+}
+
 fn remove_after(removed: Result<(), DataplaneError>) {
     if let Err(error) = removed {
         tracing::error!(%error, "could not clean up after a start that failed");
@@ -283,9 +319,7 @@ fn load(pins: &Pins, sizes: Sizes) -> Result<(Ebpf, Maps), DataplaneError> {
     let mut ebpf = loader
         .load(object::BYTES)
         .map_err(kernel("load the BPF object"))?;
-    program(&mut ebpf)
-        .and_then(|program| Ok(program.load()?))
-        .map_err(kernel(format!("load the XDP program `{PROGRAM}`")))?;
+    object::load_director(&mut ebpf).map_err(kernel("load the programs of the BPF object"))?;
     let maps = Maps::take(&mut ebpf, sizes)?;
     Ok((ebpf, maps))
 }
@@ -300,6 +334,10 @@ fn settings(options: &Options, sizes: Sizes) -> Result<Settings, DataplaneError>
         buckets6: sizes.buckets,
         timeouts: encoding::timeouts(&options.timeouts),
         icmp_limit: options.icmp_limit,
+        flood_guard: 0,
+        drop_rate: 0,
+        flags: 0,
+        wide_services: 0,
         layout: LAYOUT,
     })
 }

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use caribe_model::ServiceKey;
+use caribe_packet::event::Event;
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::Load;
-use caribe_packet::verdict::Verdict;
+use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
+use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
@@ -20,22 +22,30 @@ impl XdpDataplane {
         let services = services
             .map(|(key, _)| self.service(key))
             .collect::<Result<_, _>>()?;
-        let connections = (1..self.maps.loads.len()).map(|server| {
-            let load = self.load(server);
-            u64::from(load.active()) + u64::from(load.inactive())
-        });
+        let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
+        let templates = self.persistent.values().copied().map(u64::from);
         let counters = self.maps.counters()?;
         let verdicts = Verdict::ALL
             .iter()
             .zip(counters)
             .map(|(verdict, count)| (verdict.name().to_owned(), count))
             .collect::<BTreeMap<_, _>>();
+        let events = Event::ALL
+            .iter()
+            .zip(&counters[COUNTERS..])
+            .map(|(event, count)| (event.name().to_owned(), *count))
+            .collect();
         Ok(Snapshot {
             services,
-            connections: connections.sum(),
-            // 4.8 connections to a bucket, in each family.
-            capacity: u64::from(self.maps.sizes.buckets) * 48 / 10 * 2,
+            events,
+            connections: connections.sum::<u64>() + templates.sum::<u64>(),
+            capacity: self.capacity(),
             memory: self.maps.connections4.memory() + self.maps.connections6.memory(),
+            room: LiveRoom {
+                services: self.maps.sizes.room.services,
+                servers: self.maps.sizes.room.servers,
+                memory: self.maps.sizes.memory(processors()?).total(),
+            },
             verdicts,
             interfaces: self.interfaces(),
         })
@@ -61,8 +71,12 @@ impl XdpDataplane {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
+                encapsulation: server.encapsulation,
+                thresholds: server.thresholds,
+                overloaded: load.overloaded() != 0,
                 active: load.active(),
                 inactive: load.inactive(),
+                persistent: self.persistent.get(index).copied().unwrap_or(0),
                 traffic: self.maps.traffic(*index)?,
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
@@ -73,6 +87,9 @@ impl XdpDataplane {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
+            persistence: service.terms.persistence,
+            one_packet: service.terms.one_packet,
+            policy: service.terms.policy,
             servers,
             traffic,
         })

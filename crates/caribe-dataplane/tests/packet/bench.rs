@@ -14,7 +14,7 @@ use crate::checksums;
 use crate::fields::{compare, describe, scapy};
 use crate::flow::{BACK_MAC, server_mac};
 use crate::frame::{Body, Frame, Packet, leading};
-use crate::plane::{Action, Entry, Plane, SMALL};
+use crate::plane::{Action, Entry, Plane, SMALL, Sizes};
 
 /// A frame that a case sent, for those who look at all cases together.
 #[derive(Debug, Clone)]
@@ -103,6 +103,23 @@ impl Cases {
         }));
     }
 
+    /// Adds a case whose maps have other sizes than most cases'.
+    pub(crate) fn add_sized(
+        &mut self,
+        name: impl Into<String>,
+        sizes: Sizes,
+        case: impl FnOnce(&mut Bench<'_>) + Send + 'static,
+    ) {
+        let (name, sent) = (name.into(), self.sent.clone());
+        self.add_alone(name.clone(), move || {
+            let mut plane = Plane::load(sizes);
+            let mut bench = Bench::new(name, &mut plane, sent);
+            case(&mut bench);
+            bench.finish();
+            Ok(())
+        });
+    }
+
     /// Adds a test that brings its own plane or needs none.
     pub(crate) fn add_alone(
         &mut self,
@@ -149,6 +166,8 @@ pub(crate) struct NewServer {
     pub(crate) tunnel_source: Option<IpAddr>,
     pub(crate) mtu: u16,
     pub(crate) side: Side,
+    /// How a tunnel wraps: bits of the server's flags, and the port of GUE.
+    pub(crate) wrapping: (u8, u16),
 }
 
 impl NewServer {
@@ -161,6 +180,7 @@ impl NewServer {
             tunnel_source: None,
             mtu: 1500,
             side: Side::Back,
+            wrapping: (0, 0),
         }
     }
 
@@ -178,6 +198,13 @@ impl NewServer {
             forwarding: TUNNEL,
             tunnel_source: Some(source),
             ..NewServer::nat(address, 0)
+        }
+    }
+
+    pub(crate) fn wrapping(self, bits: u8, port: u16) -> NewServer {
+        NewServer {
+            wrapping: (bits, port),
+            ..self
         }
     }
 
@@ -271,13 +298,27 @@ impl<'a> Bench<'a> {
             forwarding: new.forwarding,
             flags: IN_SERVICE
                 | REACHABLE
+                | new.wrapping.0
                 | if outer_ipv6 {
                     caribe_packet::server::OUTER_IPV6
                 } else {
                     0
                 },
-            generation: 0,
+            tunnel_port: new.wrapping.1.to_be_bytes(),
         }
+    }
+
+    /// Takes a server out of service.
+    pub(crate) fn remove_server(&mut self, index: u32, new: &NewServer) {
+        let line = self.line_of(index, new);
+        let flags = line.flags & !IN_SERVICE;
+        self.plane.set_server(index, Server { flags, ..line });
+    }
+
+    /// Gives a server weight 0.
+    pub(crate) fn quiesce(&mut self, index: u32, new: &NewServer) {
+        let line = self.line_of(index, new);
+        self.plane.set_server(index, Server { weight: 0, ..line });
     }
 
     /// Enters a service that rotates through servers; returns its cursor.
@@ -304,6 +345,13 @@ impl<'a> Bench<'a> {
             (cycle_start, cursor),
         );
         cursor
+    }
+
+    /// As [`Bench::rotating`], with how many slots further the next one of another server is.
+    pub(crate) fn turning(&mut self, vip: (IpAddr, u16), protocol: u8, slots: &[(u32, u32)]) {
+        let cursor = self.next_cursor;
+        self.next_cursor += 1;
+        self.service(vip, protocol, (Choice::Rotate, 0), slots, (0, cursor));
     }
 
     /// Enters a service that takes the least loaded of servers, given with their weights.
@@ -490,18 +538,28 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// An outer IPv4 header without DF has an arbitrary identification: the one that came out is
-/// right. Everything else stays as it was expected.
+/// An outer IPv4 header without DF has an arbitrary identification, and GUE an outer source port
+/// that is arbitrary in its range: those that came out are right. Everything else stays as it was
+/// expected.
 fn with_identification_of(frame: &Frame, output: &[u8]) -> Frame {
-    let packet = &frame.packet;
-    let arbitrary =
-        matches!(packet.body, Body::Inner(_)) && packet.source.is_ipv4() && !packet.do_not_fragment;
-    match output.get(18..20) {
-        Some(&[high, low]) if arbitrary => frame
-            .clone()
-            .with(|frame| frame.packet.id = u16::from_be_bytes([high, low])),
-        _ => frame.clone(),
+    let mut frame = frame.clone();
+    let packet = &mut frame.packet;
+    let wrapped = matches!(packet.body, Body::Inner(_) | Body::Gue(_) | Body::Gre(..));
+    if let Some(&[high, low]) = output.get(18..20)
+        && wrapped
+        && packet.source.is_ipv4()
+        && !packet.do_not_fragment
+    {
+        packet.id = u16::from_be_bytes([high, low]);
     }
+    let at = 14 + packet.header_length();
+    if let (Body::Gue(gue), Some(&[high, low])) = (&mut packet.body, output.get(at..at + 2)) {
+        let port = u16::from_be_bytes([high, low]);
+        if (32_768..=60_999).contains(&port) {
+            gue.source = port;
+        }
+    }
+    frame
 }
 
 /// True for a frame that was built without a deliberate error.
@@ -511,8 +569,11 @@ fn carries_right_checksums(frame: &Frame) -> bool {
             && match &packet.body {
                 Body::Tcp(tcp) => tcp.checksum_error == 0,
                 Body::Udp(udp) => udp.checksum_error == 0,
-                Body::Inner(inner) => right(inner),
-                Body::Icmp { .. } | Body::Raw(..) => true,
+                Body::Inner(inner) | Body::Gre(_, inner) => right(inner),
+                Body::Gue(gue) => right(&gue.inner),
+                Body::Icmp { .. } => true,
+                // A piece of a packet: its checksum is of the whole.
+                Body::Raw(..) => false,
             }
     }
     right(&frame.packet)

@@ -14,15 +14,20 @@
 
 mod answers;
 mod bench;
+mod chapters;
 mod checksums;
 mod collisions;
 mod counters;
 mod coverage;
 mod decapsulate;
+mod decapsulate_wrapping;
+mod defences;
 mod differential;
 mod direct;
+mod errors;
 mod expiry;
 mod fields;
+mod flood;
 mod flow;
 mod fragments;
 mod frame;
@@ -31,16 +36,21 @@ mod limits;
 mod malformed;
 mod model;
 mod nat;
+mod one_packet;
 mod options;
+mod overload;
 mod pass;
+mod persistence;
 mod plane;
 mod pod;
+mod policies;
 mod refusals;
 mod replies;
 mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
 mod tunnel;
+mod tunnel_wrapping;
 mod witness;
 
 use std::process::ExitCode;
@@ -59,7 +69,9 @@ fn main() -> ExitCode {
     nat::cases(&mut cases);
     direct::cases(&mut cases);
     tunnel::cases(&mut cases);
+    tunnel_wrapping::cases(&mut cases);
     answers::cases(&mut cases);
+    errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
     expiry::cases(&mut cases);
@@ -70,7 +82,15 @@ fn main() -> ExitCode {
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);
+    chapters::cases(&mut cases);
+    policies::cases(&mut cases);
+    persistence::cases(&mut cases);
+    one_packet::cases(&mut cases);
+    overload::cases(&mut cases);
+    defences::cases(&mut cases);
+    flood::cases(&mut cases);
     decapsulate::cases(&mut cases);
+    decapsulate_wrapping::cases(&mut cases);
     differential::cases(&mut cases);
 
     let conclusion = libtest_mimic::run(&arguments, cases.into_trials());

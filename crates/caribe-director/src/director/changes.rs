@@ -4,53 +4,121 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use caribe_dataplane::Snapshot;
-use caribe_model::{ServerKey, ServiceKey, Table, Timeouts};
+use caribe_model::{ServiceKey, Table, TableError, Timeouts};
 
 use super::Director;
-use crate::overrides::Overrides;
+use super::desired::Stale;
+use crate::overrides::{Overrides, WeightRule};
 use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase};
 
 impl Director {
-    /// Makes a change by hand, and says what to do about it. When the data plane refuses the
-    /// table that comes of it, the next [`crate::Event::Applied`] takes the change back.
+    /// Makes changes by hand, one after the other, and says what to do about them: what came of
+    /// each, and the effects of all. When the data plane refuses the table that comes of it, the
+    /// next [`crate::Event::Applied`] takes all of them back.
     ///
-    /// # Errors
-    ///
-    /// Refuses what IPVS would refuse, and what a monitor would undo at once; nothing is changed
-    /// then.
-    pub fn change(&mut self, change: &Change) -> Result<Vec<Effect>, ChangeRefusal> {
-        let Some(intent) = &self.intent else {
-            return Err(ChangeRefusal::NotRunning);
+    /// A change is refused that IPVS would refuse, or that a monitor would undo at once; it
+    /// changes nothing then.
+    pub fn change(&mut self, changes: &[Change]) -> (Vec<Result<(), ChangeRefusal>>, Vec<Effect>) {
+        let runs = matches!(self.phase, Phase::Running | Phase::Reloading);
+        let Some(intent) = self.intent.as_ref().filter(|_| runs) else {
+            return (vec![Err(ChangeRefusal::NotRunning); changes.len()], vec![]);
         };
-        if !matches!(self.phase, Phase::Running | Phase::Reloading) {
-            return Err(ChangeRefusal::NotRunning);
-        }
+        let mut draining = self.draining.clone();
         let mut overrides = self.overrides.clone();
         let before = self.timeouts(intent);
-        overrides.change(change, &self.desired, &intent.services, before)?;
-        let (table, problems) = self.derive(intent, &overrides);
-        if let Some(problem) = problems.into_iter().next() {
-            return Err(ChangeRefusal::Refused(problem));
-        }
-        if let Change::AddServer(key, server) = change
-            && !holds(&table, key, server.key)
-        {
-            return Err(ChangeRefusal::Down(*key, server.key));
+        let mut effects = Vec::new();
+        let mut results = Vec::with_capacity(changes.len());
+        let mut stale = Stale::default();
+        for change in changes {
+            let mut result = self.change_one(change, &mut overrides, intent);
+            if let (Change::RemoveServer(key, server), Err(ChangeRefusal::NoServer(..))) =
+                (change, &result)
+                && draining.end(*key, *server)
+            {
+                result = Ok(());
+            }
+            if result.is_ok() {
+                effects.push(Effect::Log(Notice::Changed(change.clone())));
+                match change.service() {
+                    Some(key) => stale.add(*key),
+                    None => stale = Stale::Everything,
+                }
+            }
+            results.push(result);
         }
         let timeouts = overrides.timeouts.unwrap_or(intent.timeouts);
-        let previous = std::mem::replace(&mut self.overrides, overrides);
-        let mut effects = vec![Effect::Log(Notice::Changed(change.clone()))];
         if timeouts != before {
             effects.push(Effect::SetTimeouts(timeouts));
         }
+        let previous = std::mem::replace(&mut self.overrides, overrides);
+        self.draining = draining;
         let applied = effects.len();
+        self.stale.join(stale);
         self.reconcile(&mut effects);
         if effects.len() > applied {
             self.undo = Some(previous);
         }
         self.renew_watch_of_servers(&mut effects);
         self.settle(&mut effects);
-        Ok(effects)
+        (results, effects)
+    }
+
+    /// Makes one change to `overrides`, or none.
+    fn change_one(
+        &self,
+        change: &Change,
+        overrides: &mut Overrides,
+        intent: &Intent,
+    ) -> Result<(), ChangeRefusal> {
+        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
+        let Some(key) = change.service() else {
+            return overrides.change(change, intent, weight);
+        };
+        let kept = overrides.kept(key);
+        overrides.change(change, intent, weight)?;
+        let service = overrides.service(key, intent, weight);
+        let refusal = match (change, service) {
+            (Change::AddServer(_, server), Some(service))
+                if !service.servers.iter().any(|it| it.key == server.key) =>
+            {
+                Some(ChangeRefusal::Down(*key, server.key))
+            }
+            (_, Some(service)) => {
+                let inserted = Table::default().insert(*key, service);
+                let refused = inserted.err();
+                refused.map(|error| ChangeRefusal::Refused(error.to_string()))
+            }
+            (_, None) => None,
+        };
+        match refusal {
+            Some(refusal) => {
+                overrides.put_back(kept);
+                Err(refusal)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The table as it would be with every server up, which is what a file can say of it; and the
+    /// interface for VIPs of services that no block has.
+    ///
+    /// # Errors
+    ///
+    /// When no table can hold it: then none does.
+    pub fn to_save(&self) -> Result<(Table, Option<String>), TableError> {
+        let mut table = Table::default();
+        let Some(intent) = &self.intent else {
+            return Ok((table, None));
+        };
+        let weight: WeightRule<'_> = &|_, server| Some(server.server.weight);
+        let configured = intent.services.iter().map(|service| &service.key);
+        for key in configured.chain(self.overrides.added(intent)) {
+            if let Some(service) = self.overrides.service(key, intent, weight) {
+                table.insert(*key, service)?;
+            }
+        }
+        let interface = intent.addresses.first().map(|it| it.interface.clone());
+        Ok((table, interface))
     }
 
     /// Counts a service and its servers, or all, from zero on, in the table of `ipvsadm`.
@@ -82,26 +150,7 @@ impl Director {
         self.overrides.timeouts.unwrap_or(intent.timeouts)
     }
 
-    /// The table that follows from a configuration, the verdicts and overrides; and what of it no
-    /// table can hold.
-    pub(super) fn derive(&self, intent: &Intent, overrides: &Overrides) -> (Table, Vec<String>) {
-        let mut table = Table::default();
-        let mut problems = Vec::new();
-        let configured = intent.services.iter().filter_map(|wanted| {
-            let service = overrides.applied(wanted, |server| self.weight(wanted, server))?;
-            Some((wanted.key, service))
-        });
-        let added = overrides.added(&intent.services);
-        let added = added.map(|(key, service)| (key, service.clone()));
-        for (key, service) in configured.chain(added) {
-            if let Err(error) = table.insert(key, service) {
-                problems.push(error.to_string());
-            }
-        }
-        (table, problems)
-    }
-
-    /// Takes back the change by hand whose table was refused.
+    /// Takes back the changes by hand whose table was refused.
     pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
         let Some(previous) = self.undo.take() else {
             return;
@@ -117,6 +166,7 @@ impl Director {
             Some(after) if Some(after) != before => effects.push(Effect::SetTimeouts(after)),
             _ => {}
         }
+        self.stale = Stale::Everything;
         self.reconcile(effects);
         self.renew_watch_of_servers(effects);
     }
@@ -128,7 +178,7 @@ impl Director {
             return;
         }
         if intent.keep_overrides {
-            self.overrides.prune(&intent.services);
+            self.overrides.prune(intent);
             effects.push(Effect::Log(Notice::OverridesKept(
                 self.overrides.describe(),
             )));
@@ -143,14 +193,10 @@ impl Director {
             return;
         };
         let mut servers: BTreeSet<IpAddr> = intent.server_addresses();
+        servers.extend(self.draining.addresses());
         servers.extend(self.overrides.server_addresses());
         self.renew_watch(servers, effects);
     }
-}
-
-fn holds(table: &Table, service: &ServiceKey, server: ServerKey) -> bool {
-    let service = table.service(service);
-    service.is_some_and(|service| service.servers.iter().any(|other| other.key == server))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use caribe_config::config::Config;
 use caribe_health::{MonitorId, Settings};
 use caribe_model::{Family, Monotonic};
 
+use super::desired::Stale;
 use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase};
 
@@ -51,14 +52,21 @@ impl Director {
         let before = self.intent.take();
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
         note_services(&intent, before.as_ref(), effects);
+        self.renew_draining(before.as_ref(), &intent, now, effects);
         let timeouts = before.as_ref().map(|before| self.timeouts(before));
         self.settle_overrides(&intent, effects);
         if timeouts != Some(self.timeouts(&intent)) {
             effects.push(Effect::SetTimeouts(self.timeouts(&intent)));
         }
-        let connections = before.as_ref().map(|before| before.connections);
-        if connections.is_some_and(|connections| connections != intent.connections) {
-            effects.push(Effect::Log(Notice::ConnectionsNeedRestart));
+        if before.as_ref().map(|before| before.tuning) != Some(intent.tuning) {
+            effects.push(Effect::SetTuning(intent.tuning));
+        }
+        let sizes = |intent: &Intent| (intent.connections, intent.limits);
+        if before
+            .as_ref()
+            .is_some_and(|before| sizes(before) != sizes(&intent))
+        {
+            effects.push(Effect::Log(Notice::LimitsNeedRestart));
         }
         if self.setup.attached != intent.interfaces {
             self.setup.attached.clone_from(&intent.interfaces);
@@ -67,6 +75,7 @@ impl Director {
         }
         self.renew_monitors(&intent, now, effects);
         self.intent = Some(intent);
+        self.stale = Stale::Everything;
         self.reconcile(effects);
         // After the table, so that a server that leaves keeps its way until it has left.
         self.renew_watch_of_servers(effects);

@@ -85,7 +85,7 @@ impl Director {
         if failed {
             self.note_lack_of_servers(&id, effects);
         }
-        self.reconcile(effects);
+        self.stale.add(id.service);
     }
 
     /// The weight of a server in the table; `None` leaves it out.
@@ -104,12 +104,8 @@ impl Director {
     }
 
     fn note_lack_of_servers(&self, id: &MonitorId, effects: &mut Vec<Effect>) {
-        let Some(service) = self
-            .intent
-            .iter()
-            .flat_map(|intent| &intent.services)
-            .find(|service| service.key == id.service)
-        else {
+        let intent = self.intent.as_ref();
+        let Some(service) = intent.and_then(|intent| intent.service(&id.service)) else {
             return;
         };
         // Servers that were not judged yet may still turn out well.

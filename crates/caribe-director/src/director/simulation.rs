@@ -168,6 +168,7 @@ impl World {
             Effect::Log(_)
             | Effect::Notify(_)
             | Effect::SetTimeouts(_)
+            | Effect::SetTuning(_)
             | Effect::SetNextHop(..)
             | Effect::Attach(_)
             | Effect::Watch(_) => {}
@@ -191,26 +192,9 @@ impl World {
 
     /// kill -9 and a new start: the table, the addresses and the state file stay.
     fn kill(&mut self, in_force: &Config) {
-        let services = self.live.services().map(|(key, service)| {
-            let servers = service.servers.iter().rev();
-            caribe_dataplane::LiveService {
-                key: *key,
-                scheduler: service.scheduler,
-                options: service.options,
-                servers: servers
-                    .map(|server| caribe_dataplane::LiveServer {
-                        key: server.key,
-                        forwarding: server.forwarding,
-                        weight: server.weight,
-                        active: 0,
-                        inactive: 0,
-                        traffic: Default::default(),
-                        next_hop: None,
-                    })
-                    .collect(),
-                traffic: Default::default(),
-            }
-        });
+        let services = self.live.services();
+        let services =
+            services.map(|(key, service)| caribe_dataplane::LiveService::fresh(*key, service));
         let snapshot = Snapshot {
             services: services.collect(),
             ..Snapshot::default()

@@ -1,11 +1,11 @@
 //! The core, one behaviour at a time.
 
-use caribe_config::config::{
-    Config, ConfiguredTimeouts, Monitor, MonitorKind, RealServer, Redundancy, VirtualService,
-};
-use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
+use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
+use caribe_dataplane::{Applied, LiveService};
 use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
+use caribe_model::{
+    Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey,
+};
 use caribe_network::AddressOutcome;
 
 use super::*;
@@ -30,68 +30,31 @@ pub(super) fn floating(vip: u8) -> FloatingAddress {
 
 pub(super) fn server(host: u8, weight: u32) -> RealServer {
     RealServer {
-        name: format!("web{host}"),
         active: true,
         address: address(&format!("10.0.0.{host}")),
-        port: 80,
         weight,
-        forwarding: Forwarding::Nat,
+        ..RealServer::new(format!("web{host}"))
     }
 }
 
 pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
     VirtualService {
-        name: format!("service{vip}"),
         active: true,
-        address: floating(vip),
-        mark: None,
-        port: 80,
-        protocol: Protocol::Tcp,
-        scheduler: Scheduler::Wlc,
-        options: SchedulerOptions::IPVS,
-        sorry_server: None,
-        persistence: None,
         monitor: Monitor {
-            kind: MonitorKind::Tcp,
             timeout: Duration::from_secs(6),
             reentry: Duration::from_secs(15),
-            send: None,
-            expect: None,
-            use_regex: false,
-            send_program: None,
-            load_monitor: None,
+            ..Monitor::default()
         },
-        quiesce: false,
         servers,
+        ..VirtualService::new(format!("service{vip}"), floating(vip))
     }
 }
 
 pub(super) fn config(services: Vec<VirtualService>) -> Config {
     Config {
         serial_no: 1,
-        network: Forwarding::Nat,
-        nat_router: None,
-        interfaces: Vec::new(),
-        connections: None,
-        keep_overrides: false,
-        timeouts: ConfiguredTimeouts::default(),
-        redundancy: Redundancy {
-            primary: None,
-            primary_private: None,
-            backup: None,
-            backup_private: None,
-            backup_active: false,
-            heartbeat_port: 539,
-            keepalive: Duration::from_secs(2),
-            deadtime: Duration::from_secs(5),
-            monitor_links: false,
-            sync: false,
-            sync_interface: "eth0".to_owned(),
-            sync_id: 0,
-            active_command: None,
-            inactive_command: None,
-        },
         services,
+        ..Config::default()
     }
 }
 
@@ -250,11 +213,9 @@ fn a_burst_of_verdicts_is_applied_once() {
             (1..=9).map(|host| server(host, 1)).collect(),
         )]),
     );
-    let mut effects = Vec::new();
-    for host in 1..=9 {
-        effects.extend(director.handle(Event::Verdict(id(1, host), Verdict::Up), at(1)));
-    }
-    Effect::coalesce(&mut effects);
+    let verdicts = (1..=9).map(|host| Event::Verdict(id(1, host), Verdict::Up));
+    let effects = director.handle_all(verdicts, at(1));
+    assert_eq!(weights(&director).len(), 9);
     let applied: Vec<_> = effects
         .iter()
         .filter(|effect| matches!(effect, Effect::Apply(_)))
@@ -392,24 +353,24 @@ fn a_file_that_no_table_can_hold_is_refused_whole() {
 }
 
 fn adopted(weights: &[(u8, u32)]) -> Setup {
-    let servers = weights.iter().map(|(host, weight)| LiveServer {
+    let servers = weights.iter().rev().map(|(host, weight)| Server {
         key: id(1, *host).server,
         forwarding: Forwarding::Nat,
         weight: *weight,
-        active: 0,
-        inactive: 0,
-        traffic: Traffic::default(),
-        next_hop: None,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
+    let service = Service {
+        scheduler: Scheduler::Wlc,
+        options: SchedulerOptions::IPVS,
+        persistence: None,
+        one_packet: false,
+        policy: Default::default(),
+        servers: servers.collect(),
+    };
     Setup {
         adopted: Some(Snapshot {
-            services: vec![LiveService {
-                key: id(1, 1).service,
-                scheduler: Scheduler::Wlc,
-                options: SchedulerOptions::IPVS,
-                servers: servers.collect(),
-                traffic: Traffic::default(),
-            }],
+            services: vec![LiveService::fresh(id(1, 1).service, &service)],
             ..Snapshot::default()
         }),
         remembered: vec![floating(1)],
@@ -706,7 +667,7 @@ fn an_interface_that_is_missing_is_tried_again_and_said_once() {
 }
 
 #[test]
-fn inactive_services_and_servers_and_marks_are_left_alone() {
+fn inactive_services_and_servers_are_left_alone_and_marks_are_not() {
     let mut inactive = service(1, vec![server(1, 1)]);
     inactive.active = false;
     let mut marked = service(2, vec![server(1, 1)]);
@@ -715,8 +676,15 @@ fn inactive_services_and_servers_and_marks_are_left_alone() {
     half.servers[1].active = false;
     let director = running(setup(), config(vec![inactive, marked, half]));
     let watched: Vec<_> = director.servers.keys().copied().collect();
-    assert_eq!(watched, [id(3, 1)]);
-    assert_eq!(director.desired().len(), 1);
+    let marked = MonitorId {
+        service: ServiceKey::Mark {
+            family: caribe_model::Family::V4,
+            mark: std::num::NonZeroU32::new(7).expect("not zero"),
+        },
+        server: id(2, 1).server,
+    };
+    assert_eq!(watched, [id(3, 1), marked]);
+    assert_eq!(director.desired().len(), 2);
 }
 
 #[test]
@@ -758,4 +726,56 @@ fn sweeps_and_samples_do_not_pile_up() {
     assert_eq!(count(&effects, &Effect::Sweep), 1);
     let effects = director.handle(Event::Swept(Err("no".to_owned())), at(10));
     assert_eq!(logs(&effects), Vec::<String>::new(), "said once");
+}
+
+#[test]
+fn a_service_is_secured_while_the_connection_table_is_nearly_full() {
+    let mut automatic = service(1, vec![server(1, 1)]);
+    automatic.secure_tcp = caribe_model::Defence::Automatic;
+    let mut director = running(
+        setup(),
+        config(vec![automatic, service(2, vec![server(1, 1)])]),
+    );
+    let secured = |director: &Director| -> Vec<bool> {
+        let services = director.desired().services();
+        services
+            .map(|(_, service)| service.policy.secure_tcp)
+            .collect()
+    };
+    let sampled = |connections| {
+        Event::Sampled(Ok(Box::new(Snapshot {
+            connections,
+            capacity: 2_000,
+            ..Snapshot::default()
+        })))
+    };
+    for (connections, expected) in [(899, false), (900, true), (750, true), (749, false)] {
+        director.handle(sampled(connections), at(2));
+        assert_eq!(secured(&director), [expected, false], "{connections}");
+        director.handle(Event::Applied(Ok(Applied::default())), at(2));
+    }
+}
+
+#[test]
+fn other_settings_of_the_data_plane_are_set_when_they_change() {
+    let mut first = config(vec![service(1, vec![server(1, 1)])]);
+    first.tuning.drop_rate = 7;
+    let mut director = Director::new(setup(), at(0));
+    let effects = director.handle(loaded(first.clone()), at(0));
+    assert!(
+        effects.contains(&Effect::SetTuning(first.tuning)),
+        "{effects:?}"
+    );
+    let mut director = running(setup(), first.clone());
+    let set = |director: &mut Director, file| -> usize {
+        director.handle(Event::ReloadRequested, at(1));
+        let effects = director.handle(loaded(file), at(1));
+        director.handle(Event::Applied(Ok(Applied::default())), at(1));
+        let set = effects.iter();
+        set.filter(|effect| matches!(effect, Effect::SetTuning(_)))
+            .count()
+    };
+    assert_eq!(set(&mut director, first.clone()), 0);
+    first.tuning.drop_rate = 8;
+    assert_eq!(set(&mut director, first), 1);
 }

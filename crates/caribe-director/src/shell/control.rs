@@ -7,7 +7,9 @@
 //! | `GET /v1/table` | [`LiveTable`]: the live table, as `ipvsadm -L` lists it |
 //! | `GET /v1/connections` | [`ConnectionsPage`]; parameters are those of [`ConnectionsQuery`] |
 //! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
+//! | `POST /v1/overrides/batch` | makes up to [`ControlPaths::LARGEST_BATCH`] [`Change`]s, one after the other: an array that has `null` for each, or its [`ChangeRefusal`] |
 //! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
+//! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -36,7 +38,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::DirectorError;
-use crate::{Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, Status};
+use crate::{
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, Status,
+};
 
 /// Connections at one time; more wait in the socket's backlog.
 const CONNECTIONS: usize = 32;
@@ -46,6 +50,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body of a request, in bytes.
 const LARGEST_BODY: usize = 64 << 10;
+/// Largest body of a batch, in bytes.
+const LARGEST_BATCH_BODY: usize = 2 << 20;
 
 /// Where a director listens; shared with its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +71,12 @@ impl ControlPaths {
     pub const CONNECTIONS: &'static str = "/v1/connections";
     /// Path of what is changed by hand.
     pub const OVERRIDES: &'static str = "/v1/overrides";
+    /// Path of many changes by hand at once.
+    pub const BATCH: &'static str = "/v1/overrides/batch";
+    /// Most changes of one batch.
+    pub const LARGEST_BATCH: usize = 2_000;
+    /// Path where what was changed by hand is written into the configuration file.
+    pub const SAVE: &'static str = "/v1/save";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -86,7 +98,8 @@ pub(super) enum Query {
         ConnectionsQuery,
         oneshot::Sender<Result<ConnectionsPage, String>>,
     ),
-    Change(Change, oneshot::Sender<Result<(), ChangeRefusal>>),
+    Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
+    Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
         Option<ServiceKey>,
         oneshot::Sender<Result<(), ChangeRefusal>>,
@@ -177,6 +190,11 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::TABLE, get(table))
         .route(ControlPaths::CONNECTIONS, get(connections))
         .route(ControlPaths::OVERRIDES, post(change).delete(revert))
+        .route(
+            ControlPaths::BATCH,
+            post(batch).layer(DefaultBodyLimit::max(LARGEST_BATCH_BODY)),
+        )
+        .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -210,13 +228,46 @@ async fn change(
     body: Result<Json<Change>, JsonRejection>,
 ) -> Response {
     match body {
-        Ok(Json(change)) => settle(&queries, |sender| Query::Change(change, sender)).await,
+        Ok(Json(change)) => make(&queries, change).await,
         Err(rejection) => failure(rejection.status(), &rejection.body_text()),
     }
 }
 
+async fn batch(
+    State(queries): State<mpsc::Sender<Query>>,
+    body: Result<Json<Vec<Change>>, JsonRejection>,
+) -> Response {
+    let changes = match body {
+        Ok(Json(changes)) => changes,
+        Err(rejection) => return failure(rejection.status(), &rejection.body_text()),
+    };
+    if changes.len() > ControlPaths::LARGEST_BATCH {
+        let reason = format!(
+            "{} changes are more than the {} of one batch",
+            changes.len(),
+            ControlPaths::LARGEST_BATCH
+        );
+        return failure(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+    }
+    match ask(&queries, |sender| Query::Change(changes, sender)).await {
+        Some(results) => {
+            let refusals = results.into_iter().map(Result::err);
+            Json(refusals.collect::<Vec<_>>()).into_response()
+        }
+        None => gone(),
+    }
+}
+
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
-    settle(&queries, |sender| Query::Change(Change::Revert, sender)).await
+    make(&queries, Change::Revert).await
+}
+
+async fn save(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    match ask(&queries, Query::Save).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(reason)) => failure(StatusCode::CONFLICT, &reason),
+        None => gone(),
+    }
 }
 
 async fn zero(
@@ -254,7 +305,18 @@ async fn settle(
     queries: &mpsc::Sender<Query>,
     query: impl FnOnce(oneshot::Sender<Result<(), ChangeRefusal>>) -> Query,
 ) -> Response {
-    match ask(queries, query).await {
+    settled(ask(queries, query).await)
+}
+
+/// Makes one change by hand.
+async fn make(queries: &mpsc::Sender<Query>, change: Change) -> Response {
+    let results = ask(queries, |sender| Query::Change(vec![change], sender)).await;
+    // One change has one result.
+    settled(results.and_then(|mut results| results.pop()))
+}
+
+fn settled(result: Option<Result<(), ChangeRefusal>>) -> Response {
+    match result {
         Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Some(Err(refusal)) => {
             let body = json!({ "error": refusal.to_string(), "refusal": refusal });

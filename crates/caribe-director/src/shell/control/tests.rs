@@ -58,11 +58,17 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                     };
                     answer.send(Ok(page)).expect("asked for");
                 }
-                Query::Change(Change::RemoveService(key), answer) => {
-                    let refusal = ChangeRefusal::NoService(key);
-                    answer.send(Err(refusal)).expect("asked for");
+                Query::Change(changes, answer) => {
+                    let results = changes.into_iter().map(|change| match change {
+                        Change::RemoveService(key) => Err(ChangeRefusal::NoService(key)),
+                        _ => Ok(()),
+                    });
+                    answer.send(results.collect()).expect("asked for");
                 }
-                Query::Change(_, answer) | Query::Zero(_, answer) => {
+                Query::Save(answer) => {
+                    answer.send(Err("changed".to_owned())).expect("asked for");
+                }
+                Query::Zero(_, answer) => {
                     answer.send(Ok(())).expect("asked for");
                 }
                 Query::Table(answer) => {
@@ -87,7 +93,7 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
         answer.ends_with(r#"{"connections":[],"next":42}"#),
         "{answer}"
     );
-    for wrong in ["limit=x", "protocol=sctp", "client=here", "unknown=1"] {
+    for wrong in ["limit=x", "protocol=ddp", "client=here", "unknown=1"] {
         let answer = exchange(&path, &get(&format!("/v1/connections?{wrong}"))).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
     }
@@ -111,10 +117,22 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
     let refusal: ChangeRefusal =
         serde_json::from_value(body["refusal"].clone()).expect("a refusal");
     assert_eq!(refusal, ChangeRefusal::NoService(key));
+    let batch = [Change::Clear, Change::RemoveService(key)];
+    let answer = exchange(&path, &send("POST", ControlPaths::BATCH, &batch)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let refusals: Vec<Option<ChangeRefusal>> = serde_json::from_str(body).expect("refusals");
+    assert_eq!(refusals, [None, Some(ChangeRefusal::NoService(key))]);
+    let many = vec![Change::Clear; ControlPaths::LARGEST_BATCH + 1];
+    let answer = exchange(&path, &send("POST", ControlPaths::BATCH, &many)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let answer = exchange(&path, &send("DELETE", ControlPaths::OVERRIDES, &())).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     let answer = exchange(&path, &send("POST", ControlPaths::ZERO, &Some(key))).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let answer = exchange(&path, &send("POST", ControlPaths::SAVE, &())).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(answer.ends_with(r#"{"error":"changed"}"#), "{answer}");
     let nonsense = send("POST", ControlPaths::OVERRIDES, &"nonsense");
     let answer = exchange(&path, &nonsense).await;
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
