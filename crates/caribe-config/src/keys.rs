@@ -237,14 +237,10 @@ pub enum Topic {
     OnePacket,
     /// MSS clamping.
     MssClamp,
-    /// Waiting for the connections of a server that goes.
-    Draining,
     /// Connection limits of servers.
     Thresholds,
     /// SCTP.
     Sctp,
-    /// Tunnels other than IPIP.
-    Tunnels,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -276,10 +272,8 @@ impl Topic {
             Topic::Limits => "they are kept; the data plane has sizes of its own",
             Topic::OnePacket => "it is kept; datagrams of a client stay with one server",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
-            Topic::Draining => "it is kept; a server that leaves the file is removed at once",
             Topic::Thresholds => "they are kept; no server is ever overloaded",
             Topic::Sctp => "SCTP packets are passed, not balanced",
-            Topic::Tunnels => "they are kept; every tunnel is IPIP",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

@@ -4,6 +4,7 @@ mod addresses;
 mod changes;
 mod configuration;
 mod desired;
+mod draining;
 mod report;
 mod servers;
 mod way;
@@ -28,6 +29,7 @@ use crate::{Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phas
 
 use addresses::Addresses;
 use desired::Stale;
+use draining::Draining;
 use servers::Watched;
 
 /// How long to wait before something that the kernel refused is tried again.
@@ -74,6 +76,8 @@ pub struct Director {
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
     undo: Option<Overrides>,
+    /// Servers that left the file and finish their connections.
+    draining: Draining,
     /// The table as last sent to the data plane.
     desired: Table,
     /// What of it has to be derived anew.
@@ -152,6 +156,7 @@ impl Director {
             servers: BTreeMap::new(),
             overrides: Overrides::default(),
             undo: None,
+            draining: Draining::default(),
             desired: Table::default(),
             stale: Stale::Everything,
             taken: Taken::Never,
@@ -271,6 +276,7 @@ impl Director {
             *retry = now + RETRY;
             effects.push(Effect::Attach(intent.interfaces.clone()));
         }
+        self.end_draining(now, effects);
         self.addresses.tick(now, effects);
     }
 
@@ -280,6 +286,7 @@ impl Director {
             Ok(snapshot) => {
                 self.rates.sample(&snapshot);
                 self.zeroed.keep(&snapshot);
+                self.sample_draining(&snapshot, effects);
                 self.complain_of_unseen_replies(&snapshot, effects);
                 self.sample_trouble.note(None, effects);
             }

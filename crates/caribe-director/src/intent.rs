@@ -1,21 +1,22 @@
 //! What a configuration asks of a director, in the director's own terms.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
-use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
-use caribe_health::{Check, Settings};
+use caribe_config::config::{Config, FloatingAddress, Limits};
 use caribe_model::{
-    Family, Forwarding, Policy, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service,
-    ServiceKey, Table, TableError, Timeouts,
+    Defence, Family, Forwarding, MarkRule, Policy, ServiceKey, Table, TableError, Timeouts, Tuning,
 };
+
+use crate::WantedService;
 
 /// A configuration, reduced to what the director acts on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
     /// `serial_no`.
     pub serial_no: i64,
-    /// Active services that can be balanced, in the order of the file.
+    /// Active services, in the order of the file. Blocks that share a firewall mark are one
+    /// service, as they are for IPVS: that of the first, with the servers of all.
     pub services: Vec<WantedService>,
     /// Floating addresses, each once, in the order of the file; the NAT router's first, as
     /// Piranha raises it.
@@ -24,46 +25,22 @@ pub struct Intent {
     pub interfaces: BTreeSet<String>,
     /// Idle timeouts of connections.
     pub timeouts: Timeouts,
+    /// What holds for the whole data plane.
+    pub tuning: Tuning,
+    /// By which rules packets get firewall marks; the last one that matches counts.
+    pub marks: Vec<MarkRule>,
     /// Capacity of the connection table per family, if the file gives one.
     pub connections: Option<u32>,
+    /// How much the data plane has room for.
+    pub limits: Limits,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
     /// The policy of services that are added by hand.
     pub policy: Policy,
+    /// `secure_tcp` of services that are added by hand.
+    pub secure_tcp: Defence,
     /// Where each service is in `services`.
     places: HashMap<ServiceKey, usize>,
-}
-
-/// A virtual service to be balanced.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WantedService {
-    /// Name of the block.
-    pub name: String,
-    /// Identity.
-    pub key: ServiceKey,
-    /// Scheduler.
-    pub scheduler: Scheduler,
-    /// The scheduler's flags and sizes.
-    pub options: SchedulerOptions,
-    /// How its connections are treated at the edges of their lives.
-    pub policy: Policy,
-    /// A failed server keeps its place with weight 0.
-    pub quiesce: bool,
-    /// How its servers are watched.
-    pub settings: Settings,
-    /// Its servers, inactive ones included, in the order of the file.
-    pub servers: Vec<WantedServer>,
-}
-
-/// A real server of a [`WantedService`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct WantedServer {
-    /// Name of the block.
-    pub name: String,
-    /// `active`: others are neither watched nor used.
-    pub active: bool,
-    /// As the data plane shall hold it while it serves.
-    pub server: Server,
 }
 
 /// Why a configuration that is legal by itself cannot be used.
@@ -78,53 +55,66 @@ pub enum IntentError {
         #[source]
         source: TableError,
     },
+    /// The rules for marks are none.
+    #[error("the `mark` blocks cannot be used: {0}")]
+    Marks(TableError),
 }
 
 impl Intent {
     /// Reduces a configuration; `interfaces` are those of the command line.
     ///
-    /// Services keyed by a firewall mark are left out: no data plane sees marks before the
-    /// kernel's stack has set them, and the parser has warned about it.
-    ///
     /// # Errors
     ///
     /// Refuses a configuration that no legal [`Table`] can hold.
     pub fn new(config: &Config, interfaces: &[String]) -> Result<Self, IntentError> {
-        let mut services = Vec::new();
-        let mut table = Table::default();
-        for block in &config.services {
-            if !block.active || block.mark.is_some() {
-                continue;
-            }
+        let mut services: Vec<WantedService> = Vec::new();
+        let mut places: HashMap<ServiceKey, usize> = HashMap::new();
+        let active = config.services.iter().filter(|block| block.active);
+        for block in active.filter(|block| block.mark.is_none()) {
             let wanted = WantedService::new(block);
-            table
-                .insert(wanted.key, wanted.with(|server| Some(server.server.weight)))
-                .map_err(|source| IntentError::Table {
-                    name: wanted.name.clone(),
-                    source,
-                })?;
-            services.push(wanted);
+            let shared = matches!(wanted.key, ServiceKey::Mark { .. });
+            match places.get(&wanted.key).filter(|_| shared) {
+                Some(place) => services[*place].join(wanted),
+                None => {
+                    places.insert(wanted.key, services.len());
+                    services.push(wanted);
+                }
+            }
         }
+        let mut table = Table::default();
+        for wanted in &services {
+            let inserted =
+                table.insert(wanted.key, wanted.with(|server| Some(server.server.weight)));
+            inserted.map_err(|source| IntentError::Table {
+                name: wanted.name.clone(),
+                source,
+            })?;
+        }
+        let marks: Vec<MarkRule> = Vec::new();
+        table.set_marks(marks.clone()).map_err(IntentError::Marks)?;
         let defaults = Timeouts::default();
-        let mut intent = Intent {
+        let addresses = addresses(config, &services);
+        let carriers = addresses.iter().map(|floating| &floating.interface);
+        let asked = carriers.chain(&config.interfaces).chain(interfaces);
+        Ok(Intent {
             serial_no: config.serial_no,
-            addresses: addresses(config, &services),
-            places: places(&services),
+            interfaces: asked.cloned().collect(),
+            addresses,
             services,
-            interfaces: BTreeSet::new(),
             timeouts: Timeouts {
                 tcp: config.timeouts.tcp.unwrap_or(defaults.tcp),
                 tcp_fin: config.timeouts.tcp_fin.unwrap_or(defaults.tcp_fin),
                 udp: config.timeouts.udp.unwrap_or(defaults.udp),
             },
+            tuning: config.tuning,
+            marks,
             connections: config.connections,
+            limits: config.limits,
             keep_overrides: config.keep_overrides,
-            policy: Policy::default(),
-        };
-        let carriers = intent.addresses.iter().map(|floating| &floating.interface);
-        let asked = carriers.chain(&config.interfaces).chain(interfaces);
-        intent.interfaces = asked.cloned().collect();
-        Ok(intent)
+            policy: config.policy,
+            secure_tcp: config.secure_tcp,
+            places,
+        })
     }
 
     /// One of its services.
@@ -135,7 +125,8 @@ impl Intent {
     /// Addresses of all servers that are watched: the ways to them are kept warm.
     pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
         let servers = self.services.iter().flat_map(WantedService::active_servers);
-        servers.map(|server| server.server.key.address).collect()
+        let addresses: HashSet<IpAddr> = servers.map(|server| server.server.key.address).collect();
+        addresses.into_iter().collect()
     }
 
     /// Whether a server of that family is reached by NAT.
@@ -148,89 +139,8 @@ impl Intent {
     }
 }
 
-impl WantedService {
-    fn new(block: &VirtualService) -> Self {
-        WantedService {
-            name: block.name.clone(),
-            key: ServiceKey::Address {
-                protocol: block.protocol,
-                address: block.address.address,
-                port: block.port,
-            },
-            scheduler: block.scheduler,
-            options: block.options,
-            policy: Policy::default(),
-            quiesce: block.quiesce,
-            settings: Settings {
-                check: match block.monitor.kind {
-                    MonitorKind::Piranha if block.protocol != Protocol::Tcp => Check::None,
-                    MonitorKind::Piranha | MonitorKind::Tcp => Check::Tcp,
-                    MonitorKind::None => Check::None,
-                },
-                timeout: block.monitor.timeout,
-                reentry: block.monitor.reentry,
-            },
-            servers: block
-                .servers
-                .iter()
-                .map(|server| WantedServer {
-                    name: server.name.clone(),
-                    active: server.active,
-                    server: Server {
-                        key: ServerKey {
-                            address: server.address,
-                            port: server.port,
-                        },
-                        forwarding: server.forwarding,
-                        weight: server.weight,
-                        encapsulation: Default::default(),
-                        thresholds: Default::default(),
-                    },
-                })
-                .collect(),
-        }
-    }
-
-    /// Servers that are watched and used.
-    pub fn active_servers(&self) -> impl Iterator<Item = &WantedServer> {
-        self.servers.iter().filter(|server| server.active)
-    }
-
-    /// The service as the data plane shall hold it, but for its servers.
-    pub(crate) fn without_servers(&self) -> Service {
-        Service {
-            scheduler: self.scheduler,
-            options: self.options,
-            persistence: None,
-            one_packet: false,
-            policy: self.policy,
-            servers: Vec::new(),
-        }
-    }
-
-    /// The service as the data plane shall hold it: each active server with the weight that
-    /// `weight` gives it, or left out on `None`.
-    pub fn with(&self, weight: impl Fn(&WantedServer) -> Option<u32>) -> Service {
-        let servers = self.active_servers().filter_map(|server| {
-            Some(Server {
-                weight: weight(server)?,
-                ..server.server.clone()
-            })
-        });
-        Service {
-            servers: servers.collect(),
-            ..self.without_servers()
-        }
-    }
-}
-
-fn places(services: &[WantedService]) -> HashMap<ServiceKey, usize> {
-    let places = services.iter().enumerate();
-    places.map(|(at, service)| (service.key, at)).collect()
-}
-
 /// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with
-/// the device and prefix of its first service, as in Piranha.
+/// the device and prefix of its first service, as in Piranha: those of firewall marks as well.
 fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress> {
     let nat = config.network == Forwarding::Nat
         || services
@@ -238,16 +148,10 @@ fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress
             .flat_map(WantedService::active_servers)
             .any(|server| server.server.forwarding == Forwarding::Nat);
     let router = config.nat_router.iter().filter(|_| nat);
-    let balanced = config
-        .services
-        .iter()
-        .filter(|block| block.active && block.mark.is_none())
-        .map(|block| &block.address);
-    let mut found: Vec<FloatingAddress> = Vec::new();
-    for floating in router.chain(balanced) {
-        if !found.iter().any(|other| other.address == floating.address) {
-            found.push(floating.clone());
-        }
-    }
-    found
+    let blocks = config.services.iter();
+    let blocks = blocks.filter(|block| block.active && block.mark.is_none());
+    let mut seen: HashSet<IpAddr> = HashSet::new();
+    let all = router.chain(blocks.map(|block| &block.address));
+    let once = all.filter(|floating| seen.insert(floating.address));
+    once.cloned().collect()
 }

@@ -28,19 +28,21 @@ mod rates;
 mod shell;
 mod status;
 mod status_text;
+mod wanted;
 
 pub use change::{Change, ChangeRefusal, ServiceSettings};
 pub use director::{Director, Setup};
 pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
-pub use intent::{Intent, IntentError, WantedServer, WantedService};
+pub use intent::{Intent, IntentError};
 pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
 pub use notice::{Level, Notice};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, Phase, ServerState,
-    ServerStatus, ServiceStatus, Status, TrafficRates,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, DrainingStatus, Phase,
+    ServerState, ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates,
 };
 pub use status_text::StatusText;
+pub use wanted::{WantedServer, WantedService};

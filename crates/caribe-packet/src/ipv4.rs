@@ -96,8 +96,9 @@ impl Ipv4Header {
         difference
     }
 
+    /// Brings the header checksum up to date.
     #[inline(always)]
-    const fn patch_checksum(&mut self, difference: Difference) {
+    pub const fn patch_checksum(&mut self, difference: Difference) {
         self.checksum = difference
             .apply(u16::from_ne_bytes(self.checksum))
             .to_ne_bytes();

@@ -20,6 +20,7 @@ mod collisions;
 mod counters;
 mod coverage;
 mod decapsulate;
+mod decapsulate_wrapping;
 mod differential;
 mod direct;
 mod expiry;
@@ -42,6 +43,7 @@ mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
 mod tunnel;
+mod tunnel_wrapping;
 mod witness;
 
 use std::process::ExitCode;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     nat::cases(&mut cases);
     direct::cases(&mut cases);
     tunnel::cases(&mut cases);
+    tunnel_wrapping::cases(&mut cases);
     answers::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
     limits::cases(&mut cases);
     chapters::cases(&mut cases);
     decapsulate::cases(&mut cases);
+    decapsulate_wrapping::cases(&mut cases);
     differential::cases(&mut cases);
 
     let conclusion = libtest_mimic::run(&arguments, cases.into_trials());

@@ -68,7 +68,10 @@ impl Director {
             return false;
         };
         let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
-        let service = self.overrides.service(key, intent, weight);
+        let mut service = self.overrides.service(key, intent, weight);
+        if let Some(service) = &mut service {
+            self.draining.join(key, service);
+        }
         if service.as_ref() == self.desired.service(key) {
             return false;
         }
@@ -89,12 +92,16 @@ impl Director {
         let mut table = Table::default();
         // `Intent::new` has inserted the same services, and `change` what overrides add to them.
         for key in configured.chain(self.overrides.added(intent)) {
-            let Some(service) = self.overrides.service(key, intent, weight) else {
+            let Some(mut service) = self.overrides.service(key, intent, weight) else {
                 continue;
             };
+            self.draining.join(key, &mut service);
             if let Err(error) = table.insert(*key, service) {
                 effects.push(Effect::Log(Notice::Trouble(error.to_string())));
             }
+        }
+        if let Err(error) = table.set_marks(intent.marks.clone()) {
+            effects.push(Effect::Log(Notice::Trouble(error.to_string())));
         }
         if table == self.desired {
             return false;

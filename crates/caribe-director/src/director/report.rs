@@ -1,10 +1,11 @@
 //! The director's state, for people and programs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use caribe_dataplane::{LiveServer, LiveService, Snapshot, Traffic};
 use caribe_health::MonitorId;
-use caribe_model::{Monotonic, Timeouts};
+use caribe_model::{Monotonic, ServiceKey, Timeouts};
 
 use super::addresses::State;
 use super::servers::Standing;
@@ -12,13 +13,18 @@ use super::{Director, Taken};
 use crate::notice::place;
 use crate::{
     AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, LiveTable, ServerState,
-    ServerStatus, ServiceStatus, Status, TableService, WantedServer, WantedService,
+    ServerStatus, ServiceStatus, Status, TableService, TableStatus, WantedServer, WantedService,
 };
 
 impl Director {
     /// Everything about the director, with the live counters of `snapshot`.
     pub fn status(&self, snapshot: &Snapshot, now: Monotonic) -> Status {
         let services = self.intent.iter().flat_map(|intent| &intent.services);
+        let live: HashMap<ServiceKey, &LiveService> = snapshot
+            .services
+            .iter()
+            .map(|live| (live.key, live))
+            .collect();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             phase: self.phase,
@@ -31,6 +37,8 @@ impl Director {
                 refused: self.refused.clone(),
             },
             overrides: self.overrides.describe(),
+            draining: self.draining.describe(now),
+            abandoned_connections: self.draining.abandoned(),
             dataplane: DataplaneStatus {
                 adopted: self.setup.adopted.is_some(),
                 problem: self.problem().map(str::to_owned),
@@ -40,11 +48,12 @@ impl Director {
                     capacity: snapshot.capacity,
                     memory_bytes: snapshot.memory,
                 },
+                table: table_status(snapshot),
                 verdicts: snapshot.verdicts.clone(),
             },
             addresses: self.address_statuses(),
             services: services
-                .map(|service| self.service_status(service, snapshot, now))
+                .map(|service| self.service_status(service, live.get(&service.key).copied(), now))
                 .collect(),
         }
     }
@@ -119,11 +128,9 @@ impl Director {
     fn service_status(
         &self,
         wanted: &WantedService,
-        snapshot: &Snapshot,
+        live: Option<&LiveService>,
         now: Monotonic,
     ) -> ServiceStatus {
-        let mut live = snapshot.services.iter();
-        let live = live.find(|live| live.key == wanted.key);
         ServiceStatus {
             name: wanted.name.clone(),
             key: wanted.key,
@@ -207,5 +214,16 @@ impl Director {
                 (state, since, Some(failure.to_string()))
             }
         }
+    }
+}
+
+fn table_status(snapshot: &Snapshot) -> TableStatus {
+    let servers = snapshot.services.iter();
+    TableStatus {
+        services: snapshot.services.len() as u64,
+        services_capacity: snapshot.room.services.into(),
+        servers: servers.map(|service| service.servers.len() as u64).sum(),
+        servers_capacity: snapshot.room.servers.into(),
+        memory_bytes: snapshot.room.memory,
     }
 }

@@ -140,7 +140,6 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .seconds()
-        .not_yet(Topic::Draining)
         .meaning(
             "How long a server that leaves the file, or becomes inactive, may finish its \
              connections: it gets no new ones and is removed when they are over, at the latest \
@@ -149,15 +148,12 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("tunnel", TUNNEL)
         .caribe()
         .default("ipip")
-        .not_yet(Topic::Tunnels)
         .meaning("Kind of tunnel to servers of this service that have no `tunnel`."),
     in_virtual("tunnel_port", TUNNEL_PORT)
         .caribe()
-        .not_yet(Topic::Tunnels)
         .meaning("UDP port of their GUE tunnels."),
     in_virtual("tunnel_checksum", TUNNEL_CHECKSUM)
         .caribe()
         .default("none")
-        .not_yet(Topic::Tunnels)
         .meaning("Checksum of their GUE and GRE tunnels."),
 ];
