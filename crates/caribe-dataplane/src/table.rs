@@ -13,13 +13,16 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use caribe_model::{
-    Encapsulation, Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table,
+    Encapsulation, Forwarding, Persistence, Policy, Protocol, Scheduler, SchedulerFlags, ServerKey,
+    ServiceKey, Table, Thresholds,
 };
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
+use caribe_packet::settings::{ALL_PORTS, FTP};
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
+use crate::marks::Layout;
 use crate::schedule::{Schedule, Weights};
 use crate::slots::{FreeRuns, Retired, Run};
 
@@ -36,6 +39,28 @@ pub(crate) struct Room {
     pub(crate) cursors: u32,
 }
 
+/// What a service asks for beside its scheduler.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Client affinity.
+    pub(crate) persistence: Option<Persistence>,
+    /// Every datagram is scheduled by itself.
+    pub(crate) one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    pub(crate) policy: Policy,
+}
+
+impl Terms {
+    /// Those of a service.
+    pub(crate) fn of(service: &caribe_model::Service) -> Self {
+        Terms {
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            policy: service.policy,
+        }
+    }
+}
+
 /// A service in the data plane.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveService {
@@ -43,6 +68,8 @@ pub(crate) struct LiveService {
     pub(crate) id: u32,
     /// Indexes of its servers, oldest first.
     pub(crate) servers: Vec<u32>,
+    /// What it asks for beside its scheduler.
+    pub(crate) terms: Terms,
     /// The scheduler's state at the start of the run.
     pub(crate) schedule: Schedule,
     /// Its slots.
@@ -64,6 +91,8 @@ pub(crate) struct LiveServer {
     pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
+    /// How many connections it takes.
+    pub(crate) thresholds: Thresholds,
 }
 
 /// A server that was removed while connections may still refer to it. Added again, it takes its
@@ -75,6 +104,8 @@ pub(crate) struct Discarded {
     pub(crate) service: Option<ServiceKey>,
     /// Identity.
     pub(crate) key: ServerKey,
+    /// Its connections are to be ended (`expire_nodest_conn`).
+    pub(crate) is_doomed: bool,
     /// When it was removed, in ticks.
     pub(crate) since: u32,
     /// Since when no connection refers to it, in ticks.
@@ -104,6 +135,8 @@ pub(crate) struct LiveTable {
     /// Services whose run does not hold what it should, because a director died between two
     /// steps: they are laid out anew by the next plan.
     unsettled: BTreeSet<ServiceKey>,
+    /// The maps hold rules for marks that nobody here knows.
+    marks_unsettled: bool,
     /// Least recently used first, so that an index rests before its next use.
     free_services: VecDeque<u32>,
     /// As above.
@@ -165,6 +198,13 @@ pub(crate) enum Step {
         /// [`Schedule::word`].
         state: u64,
     },
+    /// Write what a service asks for beside its scheduler.
+    PutTerms {
+        /// Id of the service.
+        id: u32,
+        /// What to write.
+        terms: Terms,
+    },
     /// A service has this address.
     PutVip(std::net::IpAddr),
     /// Write a service: packets use its new run from now on.
@@ -186,6 +226,8 @@ pub(crate) enum Step {
         /// Its flags.
         flags: SchedulerFlags,
     },
+    /// Put rules for firewall marks in force, in the place of all others.
+    PutMarks(Layout),
     /// Take a server out of service; its connections are refused from now on.
     Discard(u32),
     /// The service of a discarded server is gone, and its id may be another's.
@@ -206,8 +248,6 @@ pub(crate) enum Refusal {
         /// True when it will fit once the grace period of what was just replaced is over.
         soon: bool,
     },
-    /// A service that this data plane cannot see the packets of.
-    Mark(ServiceKey),
 }
 
 impl LiveTable {
@@ -222,6 +262,7 @@ impl LiveTable {
             servers: BTreeMap::new(),
             trash: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            marks_unsettled: false,
             free_services: (1..=room.services).collect(),
             free_servers: (1..=room.servers.saturating_mul(2)).collect(),
             free_slots: FreeRuns::new(room.slots),
@@ -231,14 +272,40 @@ impl LiveTable {
         }
     }
 
-    /// What the maps hold, in the director's words.
-    pub(crate) fn table(&self) -> &Table {
-        &self.table
+    /// Addresses of all services: also those, written out in full, from which a service's mark
+    /// comes.
+    pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
+        let marked = self.table.marks().iter().filter(|rule| {
+            let key = ServiceKey::Mark {
+                family: rule.family(),
+                mark: rule.mark,
+            };
+            let whole = if rule.address.is_ipv4() { 32 } else { 128 };
+            rule.prefix == whole && self.services.contains_key(&key)
+        });
+        let own = self.services.keys().filter_map(plan::vip);
+        own.chain(marked.map(|rule| rule.address)).collect()
     }
 
-    /// Addresses of all services.
-    pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
-        self.services.keys().filter_map(plan::vip).collect()
+    /// Notes that the maps hold rules for marks from before: the next plan puts its own there.
+    pub(crate) fn unsettle_marks(&mut self) {
+        self.marks_unsettled = true;
+    }
+
+    /// Which ports services take beside a packet's own.
+    pub(crate) fn wide_services(&self) -> u32 {
+        self.services
+            .keys()
+            .map(|key| match key {
+                ServiceKey::Address { port: 0, .. } => ALL_PORTS,
+                ServiceKey::Address {
+                    protocol: Protocol::Tcp,
+                    port: 21,
+                    ..
+                } => FTP,
+                _ => 0,
+            })
+            .fold(0, |all, one| all | one)
     }
 
     /// Lets what was retired long enough ago be used again.
@@ -287,7 +354,7 @@ impl LiveServer {
             forwarding: self.forwarding,
             weight: self.weights.now,
             encapsulation: self.encapsulation,
-            thresholds: Default::default(),
+            thresholds: self.thresholds,
         }
     }
 }

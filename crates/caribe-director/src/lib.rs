@@ -36,7 +36,7 @@ pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
 pub use intent::{Intent, IntentError};
-pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
+pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, TableService};
 pub use notice::{Level, Notice};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};

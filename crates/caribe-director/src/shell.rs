@@ -9,6 +9,7 @@ mod manager;
 mod memory;
 mod plane;
 mod runtime_dir;
+mod saving;
 
 use std::path::PathBuf;
 

@@ -1,12 +1,15 @@
 //! What differs between IPv4 and IPv6 in the stages that are otherwise the same.
 
+use aya_ebpf::btf_maps::lpm_trie;
 use caribe_packet::chapter::Chapter;
+use caribe_packet::classify::{Destination, HEAD_BITS, Ports};
 use caribe_packet::connection::{Connection, Connection4, Connection6};
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::hash::{fold4, fold6};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::{Endpoints, Key, Key4, Key6};
+use caribe_packet::policy::{masked4, masked6};
 use caribe_packet::service::{Service, ServiceKey};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
@@ -24,8 +27,14 @@ pub trait Family<const WORDS: usize> {
     /// The IP header.
     type Header;
 
-    /// The chapter that schedules.
-    const SCHEDULING: Chapter;
+    /// The chapter that schedules by comparing.
+    const COMPARING: Chapter;
+    /// The chapter that schedules by a hash.
+    const HASHING: Chapter;
+    /// The chapter that schedules by rotating or drawing.
+    const DRAWING: Chapter;
+    /// The chapter that makes connections.
+    const OPENING: Chapter;
 
     /// What a chapter leaves for the next.
     fn pending() -> Option<*mut Pending<Self::Address>>;
@@ -49,8 +58,28 @@ pub trait Family<const WORDS: usize> {
     fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
     /// An address as the number that is hashed.
     fn fold(address: Self::Address) -> u32;
+    /// The part of a client's address that counts for its template.
+    fn masked(address: Self::Address, mask: &[u8; 16]) -> Self::Address;
+    /// A firewall mark in the place of a VIP.
+    fn of_mark(mark: u32) -> Self::Address;
+    /// What the ports of the smallest network with a mark get that holds a destination.
+    fn marked_ports(destination: Destination<Self::Address>) -> Option<Ports>;
     /// The first address of a server's line that is of this family.
     fn server_address(address: &[u8; 16]) -> Self::Address;
+}
+
+/// A trie's key where the verifier wants it: the compiler writes eight bytes at a time, which must
+/// be aligned on the stack. For IPv4 these are all that comes after the key's length.
+#[repr(C, align(8))]
+struct TrieKey4 {
+    before: u32,
+    key: lpm_trie::Key<Destination<[u8; 4]>>,
+}
+
+/// As [`TrieKey4`]; for IPv6 these are the halves of the address.
+#[repr(C, align(8))]
+struct TrieKey6 {
+    key: lpm_trie::Key<Destination<[u8; 16]>>,
 }
 
 /// IPv4.
@@ -59,7 +88,10 @@ pub struct V4;
 impl Family<2> for V4 {
     type Address = [u8; 4];
     type Header = Ipv4Header;
-    const SCHEDULING: Chapter = Chapter::Scheduling4;
+    const COMPARING: Chapter = Chapter::Comparing4;
+    const HASHING: Chapter = Chapter::Hashing4;
+    const DRAWING: Chapter = Chapter::Drawing4;
+    const OPENING: Chapter = Chapter::Opening4;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 4]>> {
@@ -118,6 +150,25 @@ impl Family<2> for V4 {
     }
 
     #[inline(always)]
+    fn masked(address: [u8; 4], mask: &[u8; 16]) -> [u8; 4] {
+        masked4(address, mask)
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> [u8; 4] {
+        mark.to_be_bytes()
+    }
+
+    #[inline(always)]
+    fn marked_ports(destination: Destination<[u8; 4]>) -> Option<Ports> {
+        let aligned = TrieKey4 {
+            before: 0,
+            key: lpm_trie::Key::new(HEAD_BITS + 32, destination),
+        };
+        maps::MARKS4.get(&aligned.key).copied()
+    }
+
+    #[inline(always)]
     fn server_address(address: &[u8; 16]) -> [u8; 4] {
         [address[0], address[1], address[2], address[3]]
     }
@@ -129,7 +180,10 @@ pub struct V6;
 impl Family<5> for V6 {
     type Address = [u8; 16];
     type Header = Ipv6Header;
-    const SCHEDULING: Chapter = Chapter::Scheduling6;
+    const COMPARING: Chapter = Chapter::Comparing6;
+    const HASHING: Chapter = Chapter::Hashing6;
+    const DRAWING: Chapter = Chapter::Drawing6;
+    const OPENING: Chapter = Chapter::Opening6;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 16]>> {
@@ -185,6 +239,25 @@ impl Family<5> for V6 {
     #[inline(always)]
     fn fold(address: [u8; 16]) -> u32 {
         fold6(address)
+    }
+
+    #[inline(always)]
+    fn masked(address: [u8; 16], mask: &[u8; 16]) -> [u8; 16] {
+        masked6(address, mask)
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> [u8; 16] {
+        let [a, b, c, d] = mark.to_be_bytes();
+        [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    #[inline(always)]
+    fn marked_ports(destination: Destination<[u8; 16]>) -> Option<Ports> {
+        let aligned = TrieKey6 {
+            key: lpm_trie::Key::new(HEAD_BITS + 128, destination),
+        };
+        maps::MARKS6.get(&aligned.key).copied()
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::icmp::Problem;
 use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
-use caribe_packet::ipv6::Ipv6Header;
+use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
 use caribe_packet::server::{MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
@@ -35,6 +35,12 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
     fn inner(header: &Self::Header) -> Inner;
     /// Source and destination.
     fn addresses(header: &Self::Header) -> (Self::Address, Self::Address);
+    /// True for a fragment.
+    fn is_fragment(header: &Self::Header) -> bool;
+    /// Protocol of what follows.
+    fn protocol(header: &Self::Header) -> u8;
+    /// Length of the header with its options.
+    fn length(header: &Self::Header) -> usize;
     /// What the header tells of the packet's sum.
     fn inner_sum(header: &Self::Header) -> InnerSum;
     /// Answers a packet with an ICMP error, if one may be sent.
@@ -131,6 +137,9 @@ fn rewrite_port<A>(
     packet: &Packet<A>,
     rewrite: impl FnOnce(&mut Ports) -> Difference,
 ) -> bool {
+    if packet.is_later_fragment {
+        return true;
+    }
     if packet.protocol == TCP {
         let Some(tcp) = frame::at::<TcpHeader>(context, packet.transport) else {
             return false;
@@ -185,6 +194,21 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
+    fn protocol(header: &Ipv4Header) -> u8 {
+        header.protocol
+    }
+
+    #[inline(always)]
+    fn length(header: &Ipv4Header) -> usize {
+        header.header_length()
+    }
+
+    #[inline(always)]
+    fn is_fragment(header: &Ipv4Header) -> bool {
+        header.is_fragment()
+    }
+
+    #[inline(always)]
     fn inner_sum(header: &Ipv4Header) -> InnerSum {
         InnerSum::of4(header)
     }
@@ -230,6 +254,21 @@ impl Forward<5> for V6 {
     #[inline(always)]
     fn addresses(header: &Ipv6Header) -> ([u8; 16], [u8; 16]) {
         (header.source, header.destination)
+    }
+
+    #[inline(always)]
+    fn protocol(header: &Ipv6Header) -> u8 {
+        header.next_header
+    }
+
+    #[inline(always)]
+    fn length(_: &Ipv6Header) -> usize {
+        Ipv6Header::LENGTH
+    }
+
+    #[inline(always)]
+    fn is_fragment(header: &Ipv6Header) -> bool {
+        header.next_header == FRAGMENT
     }
 
     #[inline(always)]

@@ -23,28 +23,37 @@ mod answer;
 mod atomic;
 mod chapter;
 mod choose;
+mod classify;
 mod clock;
 mod create;
 mod decapsulate;
 mod encapsulate;
+mod errors;
 mod family;
 mod find;
+mod flood;
 mod flow;
 mod forward;
+mod fragments;
 mod frame;
 mod maps;
+mod open;
 mod packet;
 mod parse;
 mod pending;
 mod schedule;
+mod service;
 mod sum;
+mod template;
 mod traffic;
 mod transition;
+mod tunnel_error;
 mod verdict;
 
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 
+use crate::choose::{ByHash, Comparing, Drawn};
 use crate::family::{V4, V6};
 
 /// Balances: the program on a director's interfaces.
@@ -53,16 +62,76 @@ pub fn director(context: XdpContext) -> u32 {
     verdict::count(parse::parse(&context))
 }
 
-/// Schedules: the chapter of IPv4 packets that belong to no connection.
+/// Schedules by comparing servers: a chapter of IPv4 packets that belong to no connection.
 #[xdp]
-pub fn scheduling4(context: XdpContext) -> u32 {
-    verdict::count(schedule::schedule::<V4, 2>(&context))
+pub fn comparing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, Comparing, 2>(&context))
 }
 
-/// Schedules: the chapter of IPv6 packets that belong to no connection.
+/// Schedules by comparing servers: a chapter of IPv6 packets that belong to no connection.
 #[xdp]
-pub fn scheduling6(context: XdpContext) -> u32 {
-    verdict::count(schedule::schedule::<V6, 5>(&context))
+pub fn comparing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, Comparing, 5>(&context))
+}
+
+/// As [`comparing4`], by a hash.
+#[xdp]
+pub fn hashing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, ByHash, 2>(&context))
+}
+
+/// As [`comparing6`], by a hash.
+#[xdp]
+pub fn hashing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, ByHash, 5>(&context))
+}
+
+/// As [`comparing4`], by rotating or drawing.
+#[xdp]
+pub fn drawing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, Drawn, 2>(&context))
+}
+
+/// As [`comparing6`], by rotating or drawing.
+#[xdp]
+pub fn drawing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, Drawn, 5>(&context))
+}
+
+/// Makes connections: the chapter of IPv4 packets whose server is chosen.
+#[xdp]
+pub fn opening4(context: XdpContext) -> u32 {
+    verdict::count(open::open::<V4, 2>(&context))
+}
+
+/// Makes connections: the chapter of IPv6 packets whose server is chosen.
+#[xdp]
+pub fn opening6(context: XdpContext) -> u32 {
+    verdict::count(open::open::<V6, 5>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMP errors.
+#[xdp]
+pub fn errors4(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V4, 2>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMPv6 errors.
+#[xdp]
+pub fn errors6(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V6, 5>(&context))
+}
+
+/// Follows the pieces of a packet: the chapter of IPv4 fragments.
+#[xdp]
+pub fn fragments4(context: XdpContext) -> u32 {
+    verdict::count(fragments::fragments4(&context))
+}
+
+/// Finds the transport header: the chapter of IPv6 packets with extension headers.
+#[xdp]
+pub fn extended6(context: XdpContext) -> u32 {
+    verdict::count(fragments::extended6(&context))
 }
 
 /// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.

@@ -1,14 +1,17 @@
 //! First stage: which flow does a frame belong to?
 
 use aya_ebpf::programs::XdpContext;
+use caribe_packet::chapter::Chapter;
 use caribe_packet::ethernet::{
     ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, ETHER_TYPE_SERVICE_VLAN, ETHER_TYPE_VLAN, EthernetHeader,
 };
+use caribe_packet::icmp::IcmpHeader;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, Ipv6Header, ROUTING};
-use caribe_packet::transport::{Ports, TCP, TcpHeader, UDP, UdpHeader};
+use caribe_packet::transport::{ICMP, ICMPV6, Ports, TCP, TcpHeader, UDP, UdpHeader};
 use caribe_packet::verdict::Verdict;
 
+use crate::chapter;
 use crate::family::{V4, V6};
 use crate::flow;
 use crate::frame;
@@ -43,17 +46,19 @@ fn parse4(context: &XdpContext) -> Outcome {
     {
         return drop(Verdict::DroppedMalformed);
     }
+    if ip.protocol == ICMP && !ip.is_fragment() {
+        let at = EthernetHeader::LENGTH + header_length;
+        return error_or_not(context, at, false);
+    }
     if ip.protocol != TCP && ip.protocol != UDP {
         return pass(Verdict::PassedProtocol);
     }
     if ip.is_fragment() {
-        let [a, b, c, d] = ip.destination;
-        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-        return only_for_strangers(&mapped, Verdict::PassedFragment, Verdict::DroppedFragment);
+        return chapter::turn_to(context, Chapter::Fragments4);
     }
     let transport = EthernetHeader::LENGTH + header_length;
     let payload = length as usize - header_length;
-    match transport_header(context, ip.protocol, transport, payload) {
+    match transport_header(context, ip.protocol, transport, payload, false) {
         Some((ports, flags)) => flow::follow::<V4, 2>(
             context,
             &Packet {
@@ -62,6 +67,7 @@ fn parse4(context: &XdpContext) -> Outcome {
                 ports,
                 protocol: ip.protocol,
                 flags,
+                is_later_fragment: false,
                 length,
                 transport,
             },
@@ -82,23 +88,13 @@ fn parse6(context: &XdpContext) -> Outcome {
     }
     match ip.next_header {
         TCP | UDP => {}
-        FRAGMENT => {
-            return only_for_strangers(
-                &ip.destination,
-                Verdict::PassedFragment,
-                Verdict::DroppedFragment,
-            );
+        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT => {
+            return chapter::turn_to(context, Chapter::Extended6);
         }
-        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-            return only_for_strangers(
-                &ip.destination,
-                Verdict::PassedExtensionHeader,
-                Verdict::DroppedExtensionHeader,
-            );
-        }
+        ICMPV6 => return error_or_not(context, transport, true),
         _ => return pass(Verdict::PassedProtocol),
     }
-    match transport_header(context, ip.next_header, transport, payload as usize) {
+    match transport_header(context, ip.next_header, transport, payload as usize, false) {
         Some((ports, flags)) => flow::follow::<V6, 5>(
             context,
             &Packet {
@@ -107,6 +103,7 @@ fn parse6(context: &XdpContext) -> Outcome {
                 ports,
                 protocol: ip.next_header,
                 flags,
+                is_later_fragment: false,
                 length: (Ipv6Header::LENGTH as u16).wrapping_add(payload),
                 transport,
             },
@@ -115,13 +112,32 @@ fn parse6(context: &XdpContext) -> Outcome {
     }
 }
 
-/// Ports and TCP flags, if a whole transport header is there.
+/// ICMP: errors have a chapter of their own, the rest is for the kernel.
 #[inline(always)]
-fn transport_header(
+fn error_or_not(context: &XdpContext, at: usize, is_ipv6: bool) -> Outcome {
+    let Some(icmp) = frame::at::<IcmpHeader>(context, at) else {
+        return pass(Verdict::PassedProtocol);
+    };
+    if !IcmpHeader::is_error(icmp.kind, is_ipv6) {
+        return pass(Verdict::PassedProtocol);
+    }
+    let chapter = if is_ipv6 {
+        Chapter::Errors6
+    } else {
+        Chapter::Errors4
+    };
+    chapter::turn_to(context, chapter)
+}
+
+/// Ports and TCP flags, if a whole transport header is there. Of a first fragment the rest of the
+/// datagram may be elsewhere.
+#[inline(always)]
+pub fn transport_header(
     context: &XdpContext,
     protocol: u8,
     offset: usize,
     payload: usize,
+    is_first_fragment: bool,
 ) -> Option<(Ports, u8)> {
     if protocol == TCP {
         let tcp = frame::at::<TcpHeader>(context, offset)?;
@@ -133,7 +149,12 @@ fn transport_header(
     } else {
         let udp = frame::at::<UdpHeader>(context, offset)?;
         let length = u16::from_be_bytes(udp.length) as usize;
-        if length < UdpHeader::LENGTH || payload < length {
+        let least = if is_first_fragment {
+            UdpHeader::LENGTH
+        } else {
+            length
+        };
+        if length < UdpHeader::LENGTH || payload < least {
             return None;
         }
         Some((udp.ports, 0))
@@ -142,7 +163,7 @@ fn transport_header(
 
 /// Drops what cannot be balanced if it is addressed to a VIP, and passes it otherwise.
 #[inline(always)]
-fn only_for_strangers(destination: &[u8; 16], passed: Verdict, dropped: Verdict) -> Outcome {
+pub fn only_for_strangers(destination: &[u8; 16], passed: Verdict, dropped: Verdict) -> Outcome {
     // SAFETY: the value is not read.
     if unsafe { VIPS.get(destination) }.is_some() {
         drop(dropped)

@@ -29,6 +29,7 @@ pub struct Ipv4Header {
 }
 
 const DO_NOT_FRAGMENT: u16 = 0x4000;
+const OFFSET: u16 = 0x1fff;
 const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
 
 impl Ipv4Header {
@@ -57,6 +58,18 @@ impl Ipv4Header {
     #[inline(always)]
     pub const fn is_fragment(&self) -> bool {
         u16::from_be_bytes(self.fragment) & MORE_FRAGMENTS_OR_OFFSET != 0
+    }
+
+    /// True for any fragment but the first.
+    #[inline(always)]
+    pub const fn is_later_fragment(&self) -> bool {
+        u16::from_be_bytes(self.fragment) & OFFSET != 0
+    }
+
+    /// True for a fragment that begins with the second eight bytes of its packet.
+    #[inline(always)]
+    pub const fn is_second_eight_bytes(&self) -> bool {
+        u16::from_be_bytes(self.fragment) & OFFSET == 1
     }
 
     /// True when routers must not fragment the packet.

@@ -12,10 +12,13 @@
 
 pub mod chapter;
 pub mod checksum;
+pub mod classify;
 pub mod connection;
 pub mod ecn;
 pub mod ethernet;
+pub mod event;
 pub mod filter;
+pub mod fragment;
 pub mod gre;
 pub mod gue;
 pub mod hash;
@@ -25,6 +28,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod key;
 pub mod least;
+pub mod policy;
 pub mod server;
 pub mod service;
 pub mod settings;

@@ -1,6 +1,8 @@
 //! What became of a packet: every packet gets exactly one verdict, so their sum is the number of
 //! packets that came in.
 
+use crate::event::EVENTS;
+
 macro_rules! verdicts {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
         /// What became of a packet.
@@ -40,6 +42,12 @@ verdicts! {
     ForwardedTunnel = "forwarded_tunnel",
     /// A NAT server's packet sent to its client.
     ForwardedReply = "forwarded_reply",
+    /// An ICMP error about a server's answer, sent to that server.
+    ForwardedError = "forwarded_error",
+    /// An ICMP error about a client's packet to a NAT server, sent to that client.
+    ForwardedReplyError = "forwarded_reply_error",
+    /// An ICMP error about a tunnel's packet, told to the client of what was inside.
+    ForwardedTunnelError = "forwarded_tunnel_error",
     /// Not IP: ARP and the like, for the kernel.
     PassedNotIp = "passed_not_ip",
     /// Carries a VLAN tag: attach to the VLAN's own interface to balance it.
@@ -54,13 +62,13 @@ verdicts! {
     PassedFtpData = "passed_ftp_data",
     /// A fragment to an address that is no VIP: for the kernel.
     PassedFragment = "passed_fragment",
-    /// An IPv6 extension header, to an address that is no VIP: for the kernel.
+    /// Too many IPv6 extension headers, or not whole, to an address that is no VIP: for the kernel.
     PassedExtensionHeader = "passed_extension_header",
     /// A header that is cut short or contradicts itself.
     DroppedMalformed = "dropped_malformed",
-    /// A fragment to a VIP.
+    /// A fragment to a VIP whose first one is not known, or told otherwise.
     DroppedFragment = "dropped_fragment",
-    /// An IPv6 extension header before the transport header, to a VIP.
+    /// Too many IPv6 extension headers before the transport header, or not whole, to a VIP.
     DroppedExtensionHeader = "dropped_extension_header",
     /// The service has no server that takes new connections; the client is told by ICMP.
     AnsweredNoServer = "answered_no_server",
@@ -74,10 +82,15 @@ verdicts! {
     DroppedTtl = "dropped_ttl",
     /// Too big for the way to the server, and no ICMP may be sent.
     DroppedTooBig = "dropped_too_big",
+    /// An ICMP error about a tunnel's packet that tells its client nothing, or over the limit.
+    DroppedTunnelError = "dropped_tunnel_error",
     /// The server's next hop is not known now.
     DroppedUnreachable = "dropped_unreachable",
     /// The connection's server was removed.
     DroppedServerGone = "dropped_server_gone",
+    /// Dropped by the defence `drop_packet`, which drops one in so many of those that would start a
+    /// connection.
+    DroppedDefence = "dropped_defence",
     /// The connection table has no room for a new connection.
     DroppedTableFull = "dropped_table_full",
     /// The driver left no room in front of the packet for an outer header.
@@ -100,6 +113,8 @@ const _: () = assert!(Verdict::ALL.len() <= COUNTERS);
 pub struct Counters {
     /// Packets by verdict.
     pub verdicts: [u64; COUNTERS],
+    /// What happened beside.
+    pub events: [u64; EVENTS],
     /// The window of the ICMP limit that is being counted.
     pub icmp_window: u32,
     /// ICMP errors sent in that window.
@@ -108,6 +123,14 @@ pub struct Counters {
     pub clock_jiffies: u64,
     /// What it said, in [`ticks`](crate::settings).
     pub clock_ticks: u32,
+    /// The window of the flood guard that is being counted.
+    pub flood_window: u32,
+    /// Packets in that window that would start a connection.
+    pub flood_packets: u32,
+    /// Packets that would start a connection since one was dropped.
+    pub drop_packets: u32,
+    /// The last window in which there was a flood, plus one; 0 if there never was.
+    pub flood_last: u32,
     /// Zero.
     pub padding: u32,
 }
@@ -116,10 +139,15 @@ impl Default for Counters {
     fn default() -> Self {
         Counters {
             verdicts: [0; COUNTERS],
+            events: [0; EVENTS],
             icmp_window: 0,
             icmp_sent: 0,
             clock_jiffies: 0,
             clock_ticks: 0,
+            flood_window: 0,
+            flood_packets: 0,
+            drop_packets: 0,
+            flood_last: 0,
             padding: 0,
         }
     }

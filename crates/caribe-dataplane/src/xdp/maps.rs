@@ -6,8 +6,10 @@ use std::os::fd::AsFd as _;
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use caribe_model::ServiceKey;
+use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
+use caribe_packet::policy::Policy;
 use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
 use caribe_packet::settings::Settings;
@@ -17,8 +19,11 @@ use caribe_packet::verdict::Counters;
 use super::connection_table::{ConnectionTable, V4, V6};
 use super::encoding::{self, Key};
 use super::error::kernel;
+use super::marks::Marks;
+use super::policies;
 use crate::mapped::{Mapped, MappedArray};
-use crate::table::Room;
+use crate::marks::NETWORKS;
+use crate::table::{Room, Terms};
 use crate::{DataplaneError, Traffic};
 
 /// Words between two cursors: each has a cache line of its own. The first word counts picks, the
@@ -72,6 +77,8 @@ impl Sizes {
             shape("CURSORS", room.cursors * CURSOR_WORDS, 8),
             shape("SERVERS", servers, size_of::<Server>()),
             shape("LOADS", servers, 8),
+            shape("BOUNDS", servers, 8),
+            shape("POLICIES", room.services + 1, size_of::<Policy>()),
             // Behind the servers come the services' ledgers.
             shape(
                 "TRAFFIC",
@@ -82,6 +89,16 @@ impl Sizes {
             shape("ROSTER", servers, 8),
             // The packet path's own; pinned, so that replies are still known after an adoption.
             shape("NAT_SERVERS", filter::WORDS as u32, 8),
+            shape("MARK_RULES", 1, 8),
+            shape("MARK_INTERVALS", classify::INTERVALS * 2, 8),
+            Shape {
+                key: 12,
+                ..shape("MARKS4", NETWORKS, 8)
+            },
+            Shape {
+                key: 24,
+                ..shape("MARKS6", NETWORKS, 8)
+            },
             shape("TAGS4", buckets, 8),
             shape("CONNECTIONS4", buckets * WAYS, size_of::<Connection4>()),
             shape("REPLIES4", buckets, 64),
@@ -111,10 +128,16 @@ pub(super) struct Maps {
     cursors: MappedArray<u64>,
     pub(super) servers: MappedArray<Server>,
     pub(super) loads: MappedArray<u64>,
+    /// [`caribe_packet::server::Bounds`] by server.
+    pub(super) bounds: MappedArray<u64>,
+    /// By id of the service.
+    pub(super) policies: MappedArray<Policy>,
     /// Sequence number of each server's addition.
     pub(super) roster: MappedArray<u64>,
     pub(super) connections4: ConnectionTable<V4>,
     pub(super) connections6: ConnectionTable<V6>,
+    /// The rules for firewall marks.
+    pub(super) marks: Marks,
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
@@ -137,13 +160,15 @@ impl Maps {
             ebpf: &mut *ebpf,
             entries: &entries,
         };
-        Ok(Maps {
+        let maps = Maps {
             sizes,
             settings: array.map("SETTINGS")?,
             slots: array.map("SLOTS")?,
             cursors: array.map("CURSORS")?,
             servers: array.map("SERVERS")?,
             loads: array.map("LOADS")?,
+            bounds: array.map("BOUNDS")?,
+            policies: array.map("POLICIES")?,
             roster: array.map("ROSTER")?,
             connections4: ConnectionTable {
                 tags: array.map("TAGS4")?,
@@ -155,12 +180,19 @@ impl Maps {
                 slots: array.map("CONNECTIONS6")?,
                 replies: array.map("REPLIES6")?,
             },
+            marks: {
+                let (rules, intervals) = (array.map("MARK_RULES")?, array.map("MARK_INTERVALS")?);
+                Marks::take(ebpf, rules, intervals)?
+            },
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
             traffic: PerCpu::take(ebpf, "TRAFFIC")?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
-        })
+        };
+        // Connections of a service that is gone are treated as IPVS would by itself.
+        maps.policies.write(0, &policies::encode(&Terms::default()));
+        Ok(maps)
     }
 
     /// Writes a service; packets see it whole.
@@ -171,18 +203,16 @@ impl Maps {
     ) -> Result<(), DataplaneError> {
         let words = encoding::service_words(service);
         match encoding::service_key(key) {
-            Some(Key::V4(bytes)) => self.services4.put(&bytes, &words),
-            Some(Key::V6(bytes)) => self.services6.put(&bytes, &words),
-            None => Ok(()),
+            Key::V4(bytes) => self.services4.put(&bytes, &words),
+            Key::V6(bytes) => self.services6.put(&bytes, &words),
         }
     }
 
     /// Takes a service away.
     pub(super) fn delete_service(&mut self, key: &ServiceKey) -> Result<(), DataplaneError> {
         match encoding::service_key(key) {
-            Some(Key::V4(bytes)) => self.services4.delete(&bytes),
-            Some(Key::V6(bytes)) => self.services6.delete(&bytes),
-            None => Ok(()),
+            Key::V4(bytes) => self.services4.delete(&bytes),
+            Key::V6(bytes) => self.services6.delete(&bytes),
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
 //! | `POST /v1/overrides/batch` | makes up to [`ControlPaths::LARGEST_BATCH`] [`Change`]s, one after the other: an array that has `null` for each, or its [`ChangeRefusal`] |
 //! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
+//! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -37,7 +38,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::DirectorError;
-use crate::{Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, Status};
+use crate::{
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, Status,
+};
 
 /// Connections at one time; more wait in the socket's backlog.
 const CONNECTIONS: usize = 32;
@@ -72,6 +75,8 @@ impl ControlPaths {
     pub const BATCH: &'static str = "/v1/overrides/batch";
     /// Most changes of one batch.
     pub const LARGEST_BATCH: usize = 2_000;
+    /// Path where what was changed by hand is written into the configuration file.
+    pub const SAVE: &'static str = "/v1/save";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -94,6 +99,7 @@ pub(super) enum Query {
         oneshot::Sender<Result<ConnectionsPage, String>>,
     ),
     Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
+    Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
         Option<ServiceKey>,
         oneshot::Sender<Result<(), ChangeRefusal>>,
@@ -188,6 +194,7 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
             ControlPaths::BATCH,
             post(batch).layer(DefaultBodyLimit::max(LARGEST_BATCH_BODY)),
         )
+        .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -253,6 +260,14 @@ async fn batch(
 
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
     make(&queries, Change::Revert).await
+}
+
+async fn save(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    match ask(&queries, Query::Save).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(reason)) => failure(StatusCode::CONFLICT, &reason),
+        None => gone(),
+    }
 }
 
 async fn zero(
