@@ -31,6 +31,7 @@ mod fragments;
 mod frame;
 mod lifecycle;
 mod limits;
+mod local;
 mod malformed;
 mod model;
 mod nat;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);
+    local::cases(&mut cases);
     chapters::cases(&mut cases);
     decapsulate::cases(&mut cases);
     decapsulate_wrapping::cases(&mut cases);
