@@ -3,7 +3,7 @@
 mod by_hash;
 mod by_load;
 
-use caribe_packet::service::{Service, rotate};
+use caribe_packet::service::rotate;
 use proptest::prelude::*;
 
 use super::*;
@@ -18,22 +18,12 @@ fn member(server: u32, weight: u32) -> Member {
 
 /// The servers that the packet path would pick from a layout.
 fn rotation(layout: &Layout, picks: u64) -> Vec<u32> {
-    let service = Service {
-        id: 1,
-        base: 0,
-        length: layout.slots.len() as u32,
-        cycle_start: layout.cycle_start,
-        cursor: 0,
-        choice: layout.choice as u8,
-        scheduler: 0,
-        flags: 0,
-        padding: 0,
-    };
+    let length = layout.slots.len() as u32;
     if layout.slots.is_empty() {
         return Vec::new();
     }
     (0..picks)
-        .map(|pick| layout.slots[rotate(&service, pick) as usize].server)
+        .map(|pick| layout.slots[rotate(length, layout.cycle_start, pick) as usize].server)
         .collect()
 }
 
@@ -244,4 +234,17 @@ proptest! {
             prop_assert_eq!(count * sum, u64::from(*weight) * layout.slots.len() as u64);
         }
     }
+}
+
+#[test]
+fn a_turn_leads_to_the_next_slot_of_another_server() {
+    assert_eq!(turns(&[]), Vec::<u32>::new());
+    assert_eq!(turns(&[7]), [1]);
+    assert_eq!(turns(&[7, 7, 7]), [3, 3, 3]);
+    assert_eq!(turns(&[1, 2, 3]), [1, 1, 1]);
+    assert_eq!(
+        turns(&[1, 1, 2, 1, 2, 3, 1, 2, 3]),
+        [2, 1, 1, 1, 1, 1, 1, 1, 1]
+    );
+    assert_eq!(turns(&[1, 2, 2, 1, 1]), [1, 2, 1, 3, 2]);
 }
