@@ -76,6 +76,8 @@ pub struct Director {
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
     undo: Option<Overrides>,
+    /// The connection table is nearly full.
+    crowded: bool,
     /// Servers that left the file and finish their connections.
     draining: Draining,
     /// The table as last sent to the data plane.
@@ -156,6 +158,7 @@ impl Director {
             servers: BTreeMap::new(),
             overrides: Overrides::default(),
             undo: None,
+            crowded: false,
             draining: Draining::default(),
             desired: Table::default(),
             stale: Stale::Everything,
@@ -231,6 +234,7 @@ impl Director {
             Event::Attached(result) => self.attached(result.err(), now, effects),
             Event::NextHopRefused(_, trouble)
             | Event::TimeoutsRefused(trouble)
+            | Event::TuningRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
             | Event::NotRemembered(trouble)
             | Event::DataplaneRemoved(Err(trouble)) => {
@@ -287,6 +291,7 @@ impl Director {
                 self.rates.sample(&snapshot);
                 self.zeroed.keep(&snapshot);
                 self.sample_draining(&snapshot, effects);
+                self.sample_crowd(&snapshot);
                 self.complain_of_unseen_replies(&snapshot, effects);
                 self.sample_trouble.note(None, effects);
             }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{
-    Connection, Control, INACTIVE, Life, Meta, NO_OUTPUT, TEMPLATE, TEMPLATE_NONE,
+    Connection, Control, FORWARDING_MASK, INACTIVE, Life, Meta, NO_OUTPUT, TEMPLATE, TEMPLATE_NONE,
 };
 use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::event::Event;
@@ -59,7 +59,7 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
         claim::<F, WORDS>(place)
     };
     if claimed.is_none() && new.displaces {
-        claimed = displace::<F, WORDS>(place);
+        claimed = displace::<F, WORDS>(place, moment);
     }
     let Some(At { slot, number }) = claimed else {
         return false;
@@ -164,6 +164,7 @@ fn take_over<const WORDS: usize, A>(
 #[inline(always)]
 fn displace<F: Family<WORDS>, const WORDS: usize>(
     place: &Place,
+    moment: &Moment,
 ) -> Option<At<Connection<Key<WORDS>, F::Address>>> {
     let tags = F::tags(place.primary)?;
     for way in 0..WAYS {
@@ -175,6 +176,9 @@ fn displace<F: Family<WORDS>, const WORDS: usize>(
             continue;
         }
         let at = take_over(At { slot, number })?;
+        if meta.flags() & FORWARDING_MASK == MASQUERADE as u16 {
+            unindex_reply::<F, WORDS>(&at, moment);
+        }
         // The tag is ours to change, as the slot is; its neighbours may change at the same time.
         for _ in 0..TRIES {
             // SAFETY: a word of a map.
@@ -292,6 +296,45 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
         }
     }
     false
+}
+
+/// Takes a slot that is ours out of the reply index, before it becomes another connection's. What
+/// is left there would soon fill the index in a flood.
+#[inline(always)]
+fn unindex_reply<F: Family<WORDS>, const WORDS: usize>(
+    at: &At<Connection<Key<WORDS>, F::Address>>,
+    moment: &Moment,
+) {
+    // SAFETY: a slot of a map, claimed by the caller.
+    let slot = unsafe { &*at.slot };
+    let key = F::key(
+        F::client(&slot.key),
+        slot.server_address,
+        Endpoints {
+            peer_port: slot.server_port,
+            ..slot.key.endpoints()
+        },
+    );
+    let place = Place::new(
+        key.hash(moment.settings.reply_seed),
+        F::buckets(moment.settings),
+    );
+    let entry = reply_entry(place.wide_tag, at.number);
+    for bucket in [place.primary, place.secondary] {
+        let Some(bucket) = F::replies(bucket) else {
+            return;
+        };
+        for way in 0..WAYS as usize {
+            // SAFETY: `way` is inside the bucket.
+            let word = unsafe { bucket.cast::<u64>().add(way) };
+            // SAFETY: a word of a map.
+            unsafe {
+                if atomic::load(word) == entry {
+                    atomic::compare_and_swap(word, entry, 0);
+                }
+            }
+        }
+    }
 }
 
 /// Sets the address's bit among those of NAT servers. Servers are few, so it mostly is set.

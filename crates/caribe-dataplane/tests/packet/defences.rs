@@ -7,7 +7,7 @@ use caribe_packet::tcp_state::State;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{CPORT, Flow, VPORT, natted, routed};
+use crate::flow::{CPORT, Flow, Net, VPORT, natted, routed};
 use crate::frame::{ACK, Frame, RST};
 use crate::plane::IPVS;
 
@@ -66,6 +66,7 @@ pub(crate) fn cases(cases: &mut Cases) {
     }
     for flow in Flow::TCP {
         displacing(cases, flow);
+        displacing_nat(cases, flow);
     }
 }
 
@@ -135,6 +136,33 @@ fn stateless(cases: &mut Cases, flow: Flow) {
                 goes_to(bench, &flow.request(client), index);
             }
             assert_eq!(bench.plane.entries().len(), 6);
+        },
+    );
+}
+
+/// A displaced connection's replies are looked for no more.
+fn displacing_nat(cases: &mut Cases, flow: Flow) {
+    cases.add(
+        format!(
+            "flood::displaced connections leave no reply words {}",
+            flow.name()
+        ),
+        move |bench| {
+            let server = (flow.net.server(1), 8080);
+            let index = bench.server(NewServer::nat(server.0, server.1));
+            bench.rotating(flow.vip(), flow.number(), &[index]);
+            bench.plane.settings.buckets4 = 1;
+            bench.plane.settings.buckets6 = 1;
+            flood(bench);
+            for client in 1..=40 {
+                let frame = flow.request(client);
+                let sent = natted(&frame, index, server);
+                let expected = Expected::Redirected(Verdict::ForwardedNat, sent);
+                bench.expect(Side::Front, &frame, expected);
+            }
+            assert_eq!(bench.plane.event(Event::DisplacedEmbryonic), 32);
+            assert_eq!(bench.plane.entries().len(), 8);
+            assert_eq!(bench.plane.reply_entries(flow.net == Net::V4), 8);
         },
     );
 }

@@ -168,6 +168,7 @@ impl World {
             Effect::Log(_)
             | Effect::Notify(_)
             | Effect::SetTimeouts(_)
+            | Effect::SetTuning(_)
             | Effect::SetNextHop(..)
             | Effect::Attach(_)
             | Effect::Watch(_) => {}
