@@ -5,7 +5,7 @@
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::event::Event;
 use caribe_packet::icmp::Problem;
-use caribe_packet::policy::{ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
+use caribe_packet::policy::{CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
 use caribe_packet::server::{MASQUERADE, REACHABLE};
 use caribe_packet::service::is_hash;
 use caribe_packet::transport::{RST, SYN, TCP, UDP};
@@ -72,6 +72,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     if number == 0 {
         // FTP's service takes ports that need not be its own.
         if pending.port == FTP_PORT && packet.ports.destination != FTP_PORT {
+            return pass(Verdict::PassedNotOurs);
+        }
+        if pending.mark != 0 && policy.has(CACHE_BYPASS) {
+            // It goes where it was going: the kernel knows the way.
             return pass(Verdict::PassedNotOurs);
         }
         return F::answer(context, Problem::NoServer, moment);

@@ -17,6 +17,7 @@ mod monitors;
 pub mod probe;
 mod settings;
 mod task;
+pub mod weight;
 
 pub use clock::Clock;
 pub use connect::ProbeFailure;
