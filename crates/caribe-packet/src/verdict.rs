@@ -42,6 +42,8 @@ verdicts! {
     ForwardedTunnel = "forwarded_tunnel",
     /// A NAT server's packet sent to its client.
     ForwardedReply = "forwarded_reply",
+    /// A client's packet for a server that is the director itself: up the stack, as it came.
+    ForwardedLocal = "forwarded_local",
     /// An ICMP error about a server's answer, sent to that server.
     ForwardedError = "forwarded_error",
     /// An ICMP error about a client's packet to a NAT server, sent to that client.

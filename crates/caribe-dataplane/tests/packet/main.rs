@@ -33,6 +33,7 @@ mod fragments;
 mod frame;
 mod lifecycle;
 mod limits;
+mod local;
 mod malformed;
 mod model;
 mod nat;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);
+    local::cases(&mut cases);
     chapters::cases(&mut cases);
     policies::cases(&mut cases);
     persistence::cases(&mut cases);
