@@ -229,6 +229,10 @@ pub enum Topic {
     MssClamp,
     /// SCTP.
     Sctp,
+    /// ICMP errors that IPVS sends or schedules at will.
+    Icmp,
+    /// The schedulers lblc and lblcr.
+    Lblc,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -255,6 +259,11 @@ impl Topic {
                 "it is kept; while no real server is up, connections to the service fail"
             }
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
+            Topic::Icmp => {
+                "they are kept; a packet that is too big is answered, an ICMP error about no \
+                 connection is passed, and nothing is sent for a NAT server's stray packet"
+            }
+            Topic::Lblc => "they are kept; there is no scheduler lblc or lblcr",
             Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }

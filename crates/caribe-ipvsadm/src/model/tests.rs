@@ -14,7 +14,7 @@ fn services_come_back_as_they_were() {
         "-A -t 192.0.2.1:80",
         "-A -u 192.0.2.1:53 -s rr -o",
         "-A -t 192.0.2.1:0 -s wlc -p 120",
-        "-A --sctp-service [2001:db8::1]:3868 -s sh -b sh-port,flag-3 -p 60 -M 64",
+        "-A -t [2001:db8::1]:3868 -s sh -b sh-port,flag-3 -p 60 -M 64",
         "-A -f 7 -s mh -b mh-fallback -p 2000000 -M 255.0.255.0",
         "-A -f 8 -6 -s wrr -p 360 -o",
     ] {
@@ -57,6 +57,11 @@ fn what_no_model_holds_is_refused_by_its_name() {
     };
     let refusal = service.to_model().expect_err("no engines");
     assert!(refusal.to_string().contains("--pe"), "{refusal}");
+    let Command::AddService(service) = command("-A --sctp-service 192.0.2.1:3868") else {
+        panic!("it adds a service");
+    };
+    let refusal = service.to_model().expect_err("packets are passed");
+    assert!(refusal.to_string().contains("--sctp-service"), "{refusal}");
     let Command::AddService(service) = command("-A -u 192.0.2.1:53 -s nonesuch") else {
         panic!("it adds a service");
     };

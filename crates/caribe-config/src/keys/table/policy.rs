@@ -2,7 +2,7 @@
 //! `net.ipv4.vs`, with its names and defaults. Where the key may stand in a `virtual` block too,
 //! the service's value goes before that of the file.
 
-use crate::keys::{Fallback, Key, Kind};
+use crate::keys::{Fallback, Key, Kind, Topic};
 
 use super::{INT_MAX, TIMEOUT_MAX, global, in_virtual};
 
@@ -51,10 +51,12 @@ pub(super) const GLOBAL: &[Key] = &[
          over without connection sync then goes on with what it finds.",
     ),
     for_the_file("sloppy_sctp", Kind::Boolean, "0")
+        .not_yet(Topic::Sctp)
         .meaning("1: any SCTP packet but an ABORT opens a connection, not the INIT alone."),
     for_the_file("secure_tcp", DEFENCE, "0").meaning(
-        "Shorter TCP timeouts, so that half-open connections go sooner. 0: never; 1 or 2: while \
-         the table is nearly full; 3: always.",
+        "A TCP connection counts as established, with the long timeout, only once the server's \
+         packets say so, where they pass the director (NAT). 0: never; 1 or 2: while the table is \
+         nearly full; 3: always.",
     ),
     for_the_file("drop_entry", DEFENCE, "0").meaning(
         "Connections that did little are dropped at random to make room. 0: never; 1 or 2: while \
@@ -70,23 +72,31 @@ pub(super) const GLOBAL: &[Key] = &[
         "1: when no server of a service keyed by a mark (a transparent cache) can take a \
          connection, its packets go where they are addressed to instead of nowhere.",
     ),
-    for_the_file("nat_icmp_send", Kind::Boolean, "0").meaning(
-        "1: a packet from a NAT server that belongs to no connection is answered with port \
+    for_the_file("nat_icmp_send", Kind::Boolean, "0")
+        .not_yet(Topic::Icmp)
+        .meaning(
+            "1: a packet from a NAT server that belongs to no connection is answered with port \
          unreachable.",
-    ),
-    for_the_file("schedule_icmp", Kind::Boolean, "0").meaning(
-        "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
+        ),
+    for_the_file("schedule_icmp", Kind::Boolean, "0")
+        .not_yet(Topic::Icmp)
+        .meaning(
+            "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
          connection would be.",
-    ),
-    for_the_file("pmtu_disc", Kind::Boolean, "1").meaning(
-        "1: a packet that is too big for the way to its server and must not be fragmented is \
+        ),
+    for_the_file("pmtu_disc", Kind::Boolean, "1")
+        .not_yet(Topic::Icmp)
+        .meaning(
+            "1: a packet that is too big for the way to its server and must not be fragmented is \
          answered with the size that fits. 0: the tunnel's header allows fragments.",
-    ),
+        ),
     for_the_file("lblc_expiration", EXPIRATION, "86400")
         .seconds()
+        .not_yet(Topic::Lblc)
         .meaning("How long `lblc` remembers the server of a destination that nobody asks for."),
     for_the_file("lblcr_expiration", EXPIRATION, "86400")
         .seconds()
+        .not_yet(Topic::Lblc)
         .meaning("The same for `lblcr`."),
 ];
 
@@ -95,8 +105,12 @@ pub(super) const OF_A_SERVICE: &[Key] = &[
     for_a_service("expire_quiescent_template", Kind::Boolean),
     for_a_service("conn_reuse_mode", REUSE),
     for_a_service("sloppy_tcp", Kind::Boolean),
-    for_a_service("sloppy_sctp", Kind::Boolean),
+    for_a_service("sloppy_sctp", Kind::Boolean)
+        .not_yet(Topic::Sctp)
+        .neutral(&["0"]),
     for_a_service("secure_tcp", DEFENCE),
     for_a_service("cache_bypass", Kind::Boolean),
-    for_a_service("pmtu_disc", Kind::Boolean),
+    for_a_service("pmtu_disc", Kind::Boolean)
+        .not_yet(Topic::Icmp)
+        .neutral(&["1"]),
 ];
