@@ -18,7 +18,7 @@ pub(crate) fn on_this_kernel(repository: &Repository, object: &Path) -> Result<S
         .quiet()
         .read()
         .with_context(|| format!("kernel {release} refuses the BPF object"))?;
-    Ok(told(&release, &said))
+    told(&release, &said)
 }
 
 /// Loads the object into Debian's kernel, in a guest; gives what the verifier walked.
@@ -44,13 +44,29 @@ pub(crate) fn on_debian(repository: &Repository, object: &Path) -> Result<String
     if release != kernel.release() {
         bail!("the guest ran kernel {release}, not {}", kernel.release());
     }
-    Ok(told(release, programs))
+    told(release, programs)
 }
 
-/// One line about a kernel.
-fn told(release: &str, programs: &str) -> String {
-    let programs: Vec<&str> = programs.lines().map(|line| line.trim()).collect();
-    format!("kernel {release}: {}", programs.join(", "))
+/// Instructions that a program may take the verifier: half of what it gives up at, since the
+/// kernels between the two that are asked walk more or fewer.
+const MOST_INSTRUCTIONS: u64 = 500_000;
+
+/// One line about a kernel, if every program stayed within bounds.
+fn told(release: &str, programs: &str) -> Result<String> {
+    let lines: Vec<&str> = programs.lines().map(|line| line.trim()).collect();
+    for line in &lines {
+        let walked: Option<u64> = line
+            .split_once(": ")
+            .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        match walked {
+            Some(walked) if walked <= MOST_INSTRUCTIONS => {}
+            Some(_) => {
+                bail!("kernel {release}: {line}, more than {MOST_INSTRUCTIONS}: divide the program")
+            }
+            None => bail!("kernel {release}: the loader said `{line}`, which names no number"),
+        }
+    }
+    Ok(format!("kernel {release}: {}", lines.join(", ")))
 }
 
 /// The program that loads and tells, built.
@@ -65,4 +81,21 @@ fn loader(repository: &Repository) -> Result<PathBuf> {
     .run()
     .context("cannot build the loader of BPF objects")?;
     Ok(repository.target().join("debug/guest-load"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_beyond_the_bound_is_refused() {
+        let said = "program a: 500000 instructions verified\nprogram b: 7 instructions verified\n";
+        assert_eq!(
+            told("6.1", said).expect("within bounds"),
+            "kernel 6.1: program a: 500000 instructions verified, program b: 7 instructions \
+             verified"
+        );
+        told("6.1", "program a: 500001 instructions verified").expect_err("beyond");
+        told("6.1", "program a: many").expect_err("no number");
+    }
 }

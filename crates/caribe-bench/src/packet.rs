@@ -15,6 +15,7 @@ use caribe_dataplane::Dataplane as _;
 use caribe_dataplane::xdp::{Options, XdpDataplane};
 use caribe_lab::Lab;
 use caribe_model::{Forwarding, Timeouts};
+use caribe_packet::settings::LAYOUT;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -127,7 +128,7 @@ fn open_planes(generator: &mut Generator, planes: &mut Vec<Plane>, lab: &Lab) ->
         })?;
         dataplane.set_next_hop(SERVER.into(), Some(next_hop()))?;
         dataplane.apply(&table(forwarding)?)?;
-        let target = generator.add_target(&pinned(&directory.join("v1/director"))?)?;
+        let target = generator.add_target(&pinned(&layout(&directory).join("director"))?)?;
         planes.push(Plane {
             name,
             dataplane,
@@ -295,11 +296,16 @@ fn check_that_all_was_forwarded(plane: &Plane) -> Result<()> {
     Ok(())
 }
 
+/// Where the pins of this version are.
+fn layout(directory: &Path) -> PathBuf {
+    directory.join(format!("v{LAYOUT}"))
+}
+
 /// All memory of the IPv4 table over its capacity.
 fn bytes_per_connection(directory: &Path) -> Result<f64> {
     let mut bytes = 0.0;
     for map in ["TAGS4", "CONNECTIONS4", "REPLIES4"] {
-        let path = directory.join("v1").join(map);
+        let path = layout(directory).join(map);
         let info = MapInfo::from_pin(&path)
             .with_context(|| format!("cannot read the size of {}", path.display()))?;
         bytes += f64::from(info.value_size()) * f64::from(info.max_entries());

@@ -4,6 +4,8 @@
 //! What is inactive is skipped: people keep old services and half-made servers in the file, as
 //! Piranha's web tool does.
 
+mod limits;
+mod marks;
 mod redundancy;
 mod servers;
 mod services;
@@ -23,5 +25,7 @@ pub(crate) fn check(
     services::names(settings, report);
     services::check(settings, meaning, report);
     servers::check(meaning, report);
+    marks::check(settings, meaning, report);
+    limits::check(settings, meaning, report);
     vips::check(settings, meaning, report);
 }

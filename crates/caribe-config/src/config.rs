@@ -1,10 +1,19 @@
 //! What an lvs.cf means, once it is known to be legal.
 
+mod monitor;
+mod redundancy;
+mod server;
+mod service;
+
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions};
+use caribe_model::{Defence, Forwarding, MarkRule, Policy, Tuning};
+
+pub use monitor::{Monitor, MonitorKind};
+pub use redundancy::Redundancy;
+pub use server::RealServer;
+pub use service::VirtualService;
 
 /// A whole lvs.cf.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,10 +36,77 @@ pub struct Config {
     /// `tcp_timeout`, `tcpfin_timeout`, `udp_timeout`; `None` (key absent or 0) leaves IPVS's
     /// default.
     pub timeouts: ConfiguredTimeouts,
+    /// `max_services`, `max_servers`: settled when the director starts.
+    pub limits: Limits,
+    /// `flood_guard`, `drop_entry` and so on: what holds for the whole data plane.
+    pub tuning: Tuning,
+    /// How connections are treated where no service says otherwise: also in services that are
+    /// made by hand.
+    pub policy: Policy,
+    /// `secure_tcp`. `policy` has it set when it is [`Defence::On`]; while it is
+    /// [`Defence::Automatic`], it is for the director to switch.
+    pub secure_tcp: Defence,
+    /// The active `mark` blocks, in the order of the file, in which they are applied.
+    pub marks: Vec<Mark>,
     /// Heartbeat, takeover and connection sync.
     pub redundancy: Redundancy,
     /// The `virtual` blocks, in the order of the file.
     pub services: Vec<VirtualService>,
+}
+
+/// `flood_guard` of a file that does not say it; the reference says why.
+const FLOOD_GUARD: u32 = 200_000;
+
+impl Default for Config {
+    /// What a file without a statement or a block would mean.
+    fn default() -> Self {
+        Config {
+            serial_no: 0,
+            network: Forwarding::Nat,
+            nat_router: None,
+            interfaces: Vec::new(),
+            connections: None,
+            keep_overrides: false,
+            timeouts: ConfiguredTimeouts::default(),
+            limits: Limits::default(),
+            tuning: Tuning {
+                flood_guard: FLOOD_GUARD,
+                ..Tuning::default()
+            },
+            policy: Policy::default(),
+            secure_tcp: Defence::Off,
+            marks: Vec::new(),
+            redundancy: Redundancy::default(),
+            services: Vec::new(),
+        }
+    }
+}
+
+/// How much the data plane has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `max_services`, 1 to 65,536.
+    pub services: u32,
+    /// `max_servers`, 1 to 1,048,576; a machine counts once in each service that it serves.
+    pub servers: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            services: 1_024,
+            servers: 16_384,
+        }
+    }
+}
+
+/// An active `mark` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Name of the block.
+    pub name: String,
+    /// What it says.
+    pub rule: MarkRule,
 }
 
 /// Idle timeouts as configured.
@@ -44,39 +120,6 @@ pub struct ConfiguredTimeouts {
     pub udp: Option<Duration>,
 }
 
-/// Everything about the second director. Nothing acts on it yet; it is kept as written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Redundancy {
-    /// `primary`: own address of the primary director.
-    pub primary: Option<IpAddr>,
-    /// `primary_private`: its second heartbeat address.
-    pub primary_private: Option<IpAddr>,
-    /// `backup`: own address of the backup director; `None` when absent or 0.0.0.0.
-    pub backup: Option<IpAddr>,
-    /// `backup_private`: its second heartbeat address.
-    pub backup_private: Option<IpAddr>,
-    /// `backup_active`: there is a backup director.
-    pub backup_active: bool,
-    /// `heartbeat_port`.
-    pub heartbeat_port: u16,
-    /// `keepalive`: interval between heartbeats.
-    pub keepalive: Duration,
-    /// `deadtime`: silence after which the peer is dead.
-    pub deadtime: Duration,
-    /// `monitor_links`: give up activity when an own link loses carrier.
-    pub monitor_links: bool,
-    /// `syncdaemon`: replicate connections.
-    pub sync: bool,
-    /// `syncd_iface`.
-    pub sync_interface: String,
-    /// `syncd_id`, 0 to 255.
-    pub sync_id: u8,
-    /// `active_cmd`.
-    pub active_command: Option<String>,
-    /// `inactive_cmd`.
-    pub inactive_command: Option<String>,
-}
-
 /// An address that the director puts on an interface and takes off again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FloatingAddress {
@@ -88,92 +131,4 @@ pub struct FloatingAddress {
     pub label: String,
     /// Prefix length from `vip_nmask` or `nat_nmask`; 32 or 128 when the file gives none.
     pub prefix: u8,
-}
-
-/// A `virtual` block.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VirtualService {
-    /// Name of the block.
-    pub name: String,
-    /// `active`: inactive services are skipped completely.
-    pub active: bool,
-    /// `address` and `vip_nmask`: the VIP. Services that share a VIP hold equal values here:
-    /// those of the first active one, as in Piranha.
-    pub address: FloatingAddress,
-    /// `fwmark`: the service is keyed by this mark instead of protocol, VIP and port.
-    pub mark: Option<NonZeroU32>,
-    /// `port`.
-    pub port: u16,
-    /// `protocol`.
-    pub protocol: Protocol,
-    /// `scheduler`.
-    pub scheduler: Scheduler,
-    /// `scheduler_flags` and `mh_table_size` (Caribe's own).
-    pub options: SchedulerOptions,
-    /// `sorry_server`: serves while no real server can.
-    pub sorry_server: Option<IpAddr>,
-    /// `persistent` and `pmask`.
-    pub persistence: Option<Persistence>,
-    /// How servers are watched.
-    pub monitor: Monitor,
-    /// `quiesce_server`: a failed server gets weight 0 instead of being removed.
-    pub quiesce: bool,
-    /// The `server` blocks, in the order of the file.
-    pub servers: Vec<RealServer>,
-}
-
-/// Client affinity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Persistence {
-    /// Lifetime of a template.
-    pub timeout: Duration,
-    /// Prefix length that groups clients: 32 or 128 is every client by itself.
-    pub prefix: u8,
-}
-
-/// How a real server is found good or bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MonitorKind {
-    /// By a TCP connection to the server's address and port; the default of TCP services.
-    Tcp,
-    /// Not at all: an active server is always taken as up. The default of UDP services.
-    None,
-}
-
-/// nanny's settings for a service.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Monitor {
-    /// `monitor` (Caribe's own).
-    pub kind: MonitorKind,
-    /// `timeout`: check interval and limit of each I/O step, at least a second.
-    pub timeout: Duration,
-    /// `reentry`: how long a server that failed must stay good before it serves again.
-    pub reentry: Duration,
-    /// `send`, with its escapes expanded.
-    pub send: Option<Vec<u8>>,
-    /// `expect`, with its escapes expanded.
-    pub expect: Option<String>,
-    /// `use_regex`.
-    pub use_regex: bool,
-    /// `send_program`.
-    pub send_program: Option<String>,
-    /// `load_monitor`; `None` when absent or `none`.
-    pub load_monitor: Option<String>,
-}
-
-/// A `server` block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RealServer {
-    /// Name of the block.
-    pub name: String,
-    /// `active`: an inactive server is neither watched nor used.
-    pub active: bool,
-    /// `address`.
-    pub address: IpAddr,
-    /// `port`; the service's when absent.
-    pub port: u16,
-    /// `weight`.
-    pub weight: u32,
-    /// `forward` of the server, else of the service, else `network`.
-    pub forwarding: Forwarding,
 }

@@ -3,6 +3,9 @@
 
 mod table;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::tree::BlockKind;
 
 pub use table::KEYS;
@@ -42,14 +45,17 @@ pub enum Place {
     Server,
     /// In a `failover` block; Piranha's keys of a `virtual` block may stand there too.
     Failover,
+    /// In a `mark` block.
+    Mark,
 }
 
 impl Place {
     /// All places, in the order of the reference.
-    pub const ALL: [Place; 4] = [
+    pub const ALL: [Place; 5] = [
         Place::Global,
         Place::Virtual,
         Place::Server,
+        Place::Mark,
         Place::Failover,
     ];
 
@@ -60,6 +66,7 @@ impl Place {
             Place::Virtual => "a `virtual` block",
             Place::Server => "a `server` block",
             Place::Failover => "a `failover` block",
+            Place::Mark => "a `mark` block",
         }
     }
 }
@@ -70,6 +77,7 @@ impl From<BlockKind> for Place {
             BlockKind::Virtual => Place::Virtual,
             BlockKind::Failover => Place::Failover,
             BlockKind::Server => Place::Server,
+            BlockKind::Mark => Place::Mark,
         }
     }
 }
@@ -84,6 +92,8 @@ pub enum Kind {
         /// Largest.
         max: i64,
     },
+    /// A limit of TCP's maximum segment size, `auto`, or 0 for none.
+    Mss,
     /// 0 or 1.
     Boolean,
     /// A port number, or the name of a service.
@@ -101,6 +111,10 @@ pub enum Kind {
     Floating,
     /// A dotted IPv4 netmask, or (Caribe) a prefix length.
     Netmask,
+    /// An address, or a network as `ADDRESS/LENGTH`.
+    Network,
+    /// Port numbers and ranges of them, separated by commas.
+    Ports,
     /// Name of an interface.
     Interface,
     /// Names of interfaces.
@@ -172,6 +186,22 @@ pub enum Topic {
     Marks,
     /// Sorry servers.
     SorryServers,
+    /// How connections are kept, reused and dropped: IPVS's sysctls.
+    Policy,
+    /// How much the director holds.
+    Limits,
+    /// One-packet scheduling.
+    OnePacket,
+    /// MSS clamping.
+    MssClamp,
+    /// Waiting for the connections of a server that goes.
+    Draining,
+    /// Connection limits of servers.
+    Thresholds,
+    /// SCTP.
+    Sctp,
+    /// Tunnels other than IPIP.
+    Tunnels,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -193,6 +223,14 @@ impl Topic {
             Topic::SorryServers => {
                 "it is kept; while no real server is up, connections to the service fail"
             }
+            Topic::Policy => "they are kept; connections are treated as IPVS does by default",
+            Topic::Limits => "they are kept; the data plane has sizes of its own",
+            Topic::OnePacket => "it is kept; datagrams of a client stay with one server",
+            Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
+            Topic::Draining => "it is kept; a server that leaves the file is removed at once",
+            Topic::Thresholds => "they are kept; no server is ever overloaded",
+            Topic::Sctp => "SCTP packets are passed, not balanced",
+            Topic::Tunnels => "they are kept; every tunnel is IPIP",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }
@@ -200,7 +238,15 @@ impl Topic {
 
 /// The key of this name that may stand at a place.
 pub(crate) fn find(place: Place, name: &[u8]) -> Option<&'static Key> {
-    allowed(place).find(|key| key.name.as_bytes() == name)
+    type Index = HashMap<(Place, &'static [u8]), &'static Key>;
+    /// A file of a hundred thousand servers asks half a million times.
+    static INDEX: LazyLock<Index> = LazyLock::new(|| {
+        let places = Place::ALL.into_iter();
+        places
+            .flat_map(|place| allowed(place).map(move |key| ((place, key.name.as_bytes()), key)))
+            .collect()
+    });
+    INDEX.get(&(place, name)).copied()
 }
 
 /// All keys that may stand at a place.
@@ -238,8 +284,12 @@ impl Key {
         self
     }
 
-    const fn seconds(mut self) -> Self {
-        self.unit = "seconds";
+    const fn seconds(self) -> Self {
+        self.unit("seconds")
+    }
+
+    const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
         self
     }
 

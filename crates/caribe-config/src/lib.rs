@@ -17,6 +17,8 @@ pub mod keys;
 mod lexer;
 mod literal;
 mod meaning;
+mod network;
+mod port_set;
 mod reference;
 mod render;
 mod resemblance;

@@ -1,7 +1,11 @@
 //! Single values as text: numbers, addresses, masks, names of interfaces. Pure functions; what
 //! they refuse is reported by [`crate::settings`].
 
+mod sets;
+
 use std::net::{IpAddr, Ipv4Addr};
+
+pub(crate) use sets::{LARGEST_MSS, SMALLEST_MSS, mss, network, ports};
 
 /// Bytes of an interface's name or label, the kernel's `IFNAMSIZ` without its closing zero.
 pub(crate) const INTERFACE_NAME_MAX: usize = 15;

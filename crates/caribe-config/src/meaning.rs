@@ -2,13 +2,17 @@
 //!
 //! What contradicts itself across several settings is found afterwards, by [`crate::checks`].
 
+mod limits;
+mod mark;
+mod policy;
 mod redundancy;
+mod server;
 mod service;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use caribe_model::{Forwarding, Protocol};
+use caribe_model::{Defence, Forwarding, Policy, Protocol};
 
 use crate::Mode;
 use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, VirtualService};
@@ -24,6 +28,8 @@ pub(crate) struct Meaning<'s, 't> {
     pub(crate) config: Config,
     /// For each service of the configuration, in the same order.
     pub(crate) origins: Vec<Origin<'s, 't>>,
+    /// For each mark rule of the configuration, in the same order.
+    pub(crate) mark_origins: Vec<&'s Section<'t>>,
 }
 
 /// Where a service came from.
@@ -61,7 +67,9 @@ impl Interpreter<'_, '_> {
                 .hint("use `service = lvs`; for failover of programs use a cluster manager");
         }
         let network = forwarding(settings, "network").unwrap_or(Forwarding::Nat);
-        let (services, origins) = self.services(settings, network);
+        let file_policy = policy::of_the_file(settings);
+        let (services, origins) = self.services(settings, network, file_policy);
+        let (marks, mark_origins) = mark::rules(settings);
         let config = Config {
             serial_no: settings.integer("serial_no"),
             network,
@@ -76,23 +84,33 @@ impl Interpreter<'_, '_> {
                 tcp_fin: positive_seconds(settings, "tcpfin_timeout"),
                 udp: positive_seconds(settings, "udp_timeout"),
             },
+            limits: limits::limits(settings),
+            tuning: policy::tuning(settings),
+            policy: file_policy.0,
+            secure_tcp: file_policy.1,
+            marks,
             redundancy: self.redundancy(settings),
             services,
         };
-        Meaning { config, origins }
+        Meaning {
+            config,
+            origins,
+            mark_origins,
+        }
     }
 
     fn services<'s, 't>(
         &mut self,
         settings: &'s Section<'t>,
         network: Forwarding,
+        policy: (Policy, Defence),
     ) -> (Vec<VirtualService>, Vec<Origin<'s, 't>>) {
         let mut services = Vec::new();
         let mut origins = Vec::new();
         for section in &settings.children {
             match section.place {
                 Place::Virtual => {
-                    if let Some((service, origin)) = self.service(section, network) {
+                    if let Some((service, origin)) = self.service(section, network, policy) {
                         services.push(service);
                         origins.push(origin);
                     }
@@ -110,8 +128,8 @@ impl Interpreter<'_, '_> {
                         ),
                     )
                     .hint("Caribe does not do what Piranha's fos did; the block can be removed"),
-                // A misplaced server: the tree has reported it.
-                Place::Server | Place::Global => {}
+                // Read by itself, or misplaced, which the tree has reported.
+                Place::Mark | Place::Server | Place::Global => {}
             }
         }
         (services, origins)
@@ -241,6 +259,11 @@ fn forwarding(section: &Section<'_>, key: &str) -> Option<Forwarding> {
 
 fn seconds(section: &Section<'_>, key: &str) -> Duration {
     Duration::from_secs(section.integer(key).unsigned_abs()) // no such key can be negative
+}
+
+/// A number whose range in the key table fits.
+fn number(section: &Section<'_>, key: &str) -> u32 {
+    u32::try_from(section.integer(key)).unwrap_or(u32::MAX)
 }
 
 fn positive_seconds(section: &Section<'_>, key: &str) -> Option<Duration> {

@@ -53,6 +53,12 @@ pub fn reference() -> String {
             Place::Global => "## Outside all blocks\n\n",
             Place::Virtual => "## In a `virtual` block\n\n",
             Place::Server => "## In a `server` block, inside a `virtual` block\n\n",
+            Place::Mark => {
+                "## In a `mark` block\n\nMark rules (*Caribe*) feed services with an `fwmark`; \
+                 netfilter's own marks come too late for them. When several rules match a packet, \
+                 the last in the file counts, as with netfilter's `MARK`. `caribe import marks` \
+                 makes such blocks from the rules of iptables and nftables.\n\n"
+            }
             Place::Failover => {
                 "## In a `failover` block\n\nBlocks of Piranha's fos mode are read and ignored, \
                  with a warning. Piranha's keys of a `virtual` block may stand in them, and:\n\n"

@@ -9,11 +9,13 @@ mod read_words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use caribe_model::Scheduler;
+use caribe_model::{MssClamp, Scheduler};
 
 use crate::diagnostic::{Report, shown};
 use crate::keys::{self, Key, Origin, Place};
 use crate::literal::Mask;
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::resemblance::closest;
 use crate::resolver::Resolver;
 use crate::source::Span;
@@ -45,8 +47,32 @@ pub(crate) struct Assigned {
     pub(crate) span: Span,
 }
 
-/// Names that daemons of Piranha never knew although old texts have them.
-const NEVER_KEYS: [&str; 3] = ["mode", "heartbeat_dev", "log_file"];
+/// Names that people know from elsewhere, and why there is no such key.
+const NEVER_KEYS: [(&[&str], &str); 4] = [
+    (
+        &["mode", "heartbeat_dev", "log_file"],
+        "old texts mention it, but no version read it: remove it",
+    ),
+    (
+        &["amemthresh"],
+        "IPVS compares the machine's free memory with it; Caribe's table has its size from the \
+         start (`connections`), and the defences watch how full that is",
+    ),
+    (
+        &["conntrack", "snat_reroute", "ignore_tunneled"],
+        "this sysctl of IPVS is about netfilter, which balanced packets do not pass: remove it",
+    ),
+    (
+        &[
+            "run_estimation",
+            "est_cpulist",
+            "est_nice",
+            "conn_lfactor",
+            "svc_lfactor",
+        ],
+        "this sysctl of IPVS is about how the kernel's module works inside: remove it",
+    ),
+];
 
 /// Reads all statements of a file.
 pub(crate) fn settings<'t>(
@@ -139,6 +165,8 @@ impl Reader<'_, '_> {
         let name = key.name;
         match key.origin {
             Origin::Piranha => {}
+            // In a block of Caribe's own the block was told of.
+            Origin::Caribe if place == Place::Mark => {}
             Origin::Caribe => self
                 .report
                 .strict(
@@ -180,8 +208,11 @@ impl Reader<'_, '_> {
             format!("a block begins with `{} NAME {{`", kind.keyword())
         } else if let Some(other) = elsewhere {
             format!("it belongs in {}", other.phrase())
-        } else if NEVER_KEYS.iter().any(|never| never.as_bytes() == name) {
-            "old texts mention it, but no version read it: remove it".to_owned()
+        } else if let Some((_, why)) = NEVER_KEYS
+            .iter()
+            .find(|(names, _)| names.iter().any(|never| never.as_bytes() == name))
+        {
+            (*why).to_owned()
         } else if let Some(near) = closest(name, known) {
             format!("did you mean `{near}`?")
         } else {
@@ -287,6 +318,27 @@ impl Section<'_> {
     pub(crate) fn mask(&self, name: &str) -> Option<Mask> {
         match self.value(name) {
             Some(Value::Mask(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn mss(&self, name: &str) -> MssClamp {
+        match self.value(name) {
+            Some(Value::Mss(value)) => value,
+            _ => MssClamp::Off,
+        }
+    }
+
+    pub(crate) fn network(&self, name: &str) -> Option<Network> {
+        match self.value(name) {
+            Some(Value::Network(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn ports(&self, name: &str) -> Option<PortSet> {
+        match self.value(name) {
+            Some(Value::Ports(value)) => Some(value),
             _ => None,
         }
     }

@@ -24,11 +24,18 @@ pub enum BlockKind {
     Failover,
     /// A real server.
     Server,
+    /// A rule that gives packets a firewall mark; Caribe's own.
+    Mark,
 }
 
 impl BlockKind {
     /// All of them.
-    pub const ALL: [BlockKind; 3] = [BlockKind::Virtual, BlockKind::Failover, BlockKind::Server];
+    pub const ALL: [BlockKind; 4] = [
+        BlockKind::Virtual,
+        BlockKind::Failover,
+        BlockKind::Server,
+        BlockKind::Mark,
+    ];
 
     /// The word that opens such a block.
     pub const fn keyword(self) -> &'static str {
@@ -36,7 +43,26 @@ impl BlockKind {
             BlockKind::Virtual => "virtual",
             BlockKind::Failover => "failover",
             BlockKind::Server => "server",
+            BlockKind::Mark => "mark",
         }
+    }
+
+    /// Whether it stands outside all blocks.
+    pub const fn is_outermost(self) -> bool {
+        !matches!(self, BlockKind::Server)
+    }
+
+    /// Whether a block of that kind may stand in it.
+    pub const fn may_hold(self, inner: BlockKind) -> bool {
+        matches!(
+            (self, inner),
+            (BlockKind::Virtual | BlockKind::Failover, BlockKind::Server)
+        )
+    }
+
+    /// Whether old Piranha knows it.
+    pub(crate) const fn is_piranhas(self) -> bool {
+        !matches!(self, BlockKind::Mark)
     }
 
     fn from_keyword(word: &[u8]) -> Option<Self> {

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use caribe_model::Scheduler;
+use caribe_model::{MssClamp, Scheduler};
 
 use crate::keys::Kind;
 use crate::literal::{self, Host, Mask};
+use crate::network::Network;
+use crate::port_set::PortSet;
 use crate::source::Span;
 use crate::text;
 
@@ -18,6 +20,9 @@ pub(crate) enum Value {
     Address(IpAddr),
     Floating(FloatingValue),
     Mask(Mask),
+    Mss(MssClamp),
+    Network(Network),
+    Ports(PortSet),
     Interfaces(Vec<String>),
     /// Of a text or the name of an interface, UTF-8.
     Text(String),
@@ -65,6 +70,9 @@ pub(crate) fn constant(kind: Kind, written: &str) -> Option<Value> {
         Kind::Word(words) => Value::Word(words.iter().find(|word| **word == written)?),
         Kind::Scheduler => Value::Scheduler(written.parse().ok()?),
         Kind::Words(words) => Value::Words(vec![words.iter().find(|word| **word == written)?]),
+        Kind::Mss => Value::Mss(literal::mss(bytes)?),
+        Kind::Network => Value::Network(literal::network(bytes).ok()?.network),
+        Kind::Ports => Value::Ports(literal::ports(bytes).ok()?),
         Kind::Floating | Kind::Interfaces | Kind::List | Kind::Anything => return None,
     })
 }

@@ -8,11 +8,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use caribe_config::config::{
-    Config, ConfiguredTimeouts, FloatingAddress, Monitor, MonitorKind, Persistence, RealServer,
+    Config, ConfiguredTimeouts, FloatingAddress, Limits, Mark, Monitor, MonitorKind, RealServer,
     Redundancy, VirtualService,
 };
 use caribe_config::{Mode, Severity};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
+use caribe_model::{
+    Defence, Encapsulation, Forwarding, MarkRule, MssClamp, Netmask, Persistence, Policy,
+    PortRange, Protocol, ReuseMode, Scheduler, SchedulerFlags, SchedulerOptions, TableSize,
+    Thresholds, Tuning,
+};
 
 fn meaning(name: &str) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -64,41 +68,24 @@ fn server(
         port,
         weight,
         forwarding,
+        ..RealServer::new(name)
     }
 }
 
-/// What a monitor is when the file says nothing.
-fn monitor() -> Monitor {
-    Monitor {
-        kind: MonitorKind::Tcp,
-        timeout: seconds(10),
-        reentry: seconds(180),
-        send: None,
-        expect: None,
-        use_regex: false,
-        send_program: None,
-        load_monitor: None,
+fn persistence(timeout: u32, mask: &str) -> Persistence {
+    Persistence {
+        timeout,
+        netmask: Netmask::V4(mask.parse().expect("a mask")),
     }
 }
 
-/// What is said about a second director by a file that says nothing.
-fn alone() -> Redundancy {
-    Redundancy {
-        primary: None,
-        primary_private: None,
-        backup: None,
-        backup_private: None,
-        backup_active: false,
-        heartbeat_port: 539,
-        keepalive: seconds(2),
-        deadtime: seconds(5),
-        monitor_links: false,
-        sync: false,
-        sync_interface: "eth0".to_owned(),
-        sync_id: 0,
-        active_command: None,
-        inactive_command: None,
-    }
+fn reuse(bits: u8) -> ReuseMode {
+    ReuseMode::from_bits(bits).expect("two bits")
+}
+
+/// What a service is when its block says nothing.
+fn unsaid() -> VirtualService {
+    VirtualService::new("", floating("192.0.2.1", "eth0", 32))
 }
 
 #[test]
@@ -158,7 +145,7 @@ fn sample_a_nat() {
                     reentry: seconds(30),
                     send: Some(b"GET /healthz HTTP/1.0\r\nHost: shop.example\r\n\r\n".to_vec()),
                     expect: Some("HTTP/1.1 200".to_owned()),
-                    ..monitor()
+                    ..Monitor::default()
                 },
                 quiesce: false,
                 servers: vec![
@@ -166,6 +153,7 @@ fn sample_a_nat() {
                     web("web2", true, 102, 100),
                     web("web3", false, 103, 50),
                 ],
+                ..unsaid()
             },
             VirtualService {
                 name: "resolver".to_owned(),
@@ -184,15 +172,17 @@ fn sample_a_nat() {
                     reentry: seconds(15),
                     expect: Some("OK".to_owned()),
                     send_program: Some("/usr/local/libexec/check_dns %h %p".to_owned()),
-                    ..monitor()
+                    ..Monitor::default()
                 },
                 quiesce: false,
                 servers: vec![
                     server("ns1", true, "10.20.0.111", 53, 1, Forwarding::Nat),
                     server("ns2", true, "10.20.0.112", 53, 1, Forwarding::Nat),
                 ],
+                ..unsaid()
             },
         ],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-a-nat.cf"), expected);
 }
@@ -216,7 +206,7 @@ fn sample_b_direct() {
             sync_id: 1,
             active_command: Some("/etc/sysconfig/ha/on_active.sh".to_owned()),
             inactive_command: Some("/etc/sysconfig/ha/on_standby.sh".to_owned()),
-            ..alone()
+            ..Redundancy::default()
         },
         services: vec![VirtualService {
             name: "site_http".to_owned(),
@@ -228,24 +218,23 @@ fn sample_b_direct() {
             scheduler: Scheduler::Wlc,
             options: SchedulerOptions::IPVS,
             sorry_server: Some(ip("198.51.100.99")),
-            persistence: Some(Persistence {
-                timeout: seconds(600),
-                prefix: 24,
-            }),
+            persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 reentry: seconds(60),
                 send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
                 expect: Some("^HTTP/1[.][01] (200|302)".to_owned()),
                 use_regex: true,
                 load_monitor: Some("uptime".to_owned()),
-                ..monitor()
+                ..Monitor::default()
             },
             quiesce: true,
             servers: vec![
                 server("r1", true, "198.51.100.21", 80, 10, Forwarding::Direct),
                 server("r2", true, "198.51.100.22", 80, 20, Forwarding::Direct),
             ],
+            ..unsaid()
         }],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-b-direct.cf"), expected);
 }
@@ -279,7 +268,7 @@ fn sample_d_tunnel() {
             primary: Some(ip("192.0.2.31")),
             keepalive: seconds(6),
             deadtime: seconds(18),
-            ..alone()
+            ..Redundancy::default()
         },
         services: vec![VirtualService {
             name: "ftp21".to_owned(),
@@ -291,23 +280,22 @@ fn sample_d_tunnel() {
             scheduler: Scheduler::Lc,
             options: SchedulerOptions::IPVS,
             sorry_server: None,
-            persistence: Some(Persistence {
-                timeout: seconds(300),
-                prefix: 32,
-            }),
+            persistence: Some(persistence(300, "255.255.255.255")),
             monitor: Monitor {
                 timeout: seconds(6),
                 reentry: seconds(15),
                 send: Some(b"quit\r\n".to_vec()),
                 expect: Some("220".to_owned()),
-                ..monitor()
+                ..Monitor::default()
             },
             quiesce: false,
             servers: vec![
                 server("far1", true, "198.18.0.10", 21, 1, Forwarding::Tunnel),
                 server("far2", true, "198.19.0.10", 21, 3, Forwarding::Tunnel),
             ],
+            ..unsaid()
         }],
+        ..Config::default()
     };
     assert_eq!(meaning("sample-d-tunnel.cf"), expected);
 }
@@ -327,6 +315,44 @@ fn every_key_has_its_meaning() {
             tcp_fin: Some(seconds(20)),
             udp: Some(seconds(30)),
         },
+        limits: Limits {
+            services: 10_000,
+            servers: 100_000,
+        },
+        tuning: Tuning {
+            drop_entry: Defence::Automatic,
+            drop_packet: Defence::On,
+            drop_rate: 4,
+            flood_guard: 5_000,
+            nat_icmp_send: true,
+            schedule_icmp: true,
+            lblc_expiration: 3_600,
+            lblcr_expiration: 7_200,
+        },
+        policy: Policy {
+            expire_nodest_conn: true,
+            expire_quiescent_template: true,
+            conn_reuse_mode: reuse(2),
+            sloppy_tcp: true,
+            sloppy_sctp: true,
+            secure_tcp: false,
+            cache_bypass: true,
+            pmtu_disc: false,
+            mss_clamp: MssClamp::Off,
+        },
+        secure_tcp: Defence::Automatic,
+        marks: vec![Mark {
+            name: "web".to_owned(),
+            rule: MarkRule {
+                mark: NonZeroU32::MAX,
+                address: ip("192.0.2.80"),
+                prefix: 31,
+                protocol: Some(Protocol::Udp),
+                ports: [(443, 443), (8000, 8999)]
+                    .map(|(first, last)| PortRange::new(first, last).expect("in order"))
+                    .to_vec(),
+            },
+        }],
         redundancy: Redundancy {
             primary: Some(ip("192.0.2.1")),
             primary_private: Some(ip("10.1.0.1")),
@@ -356,10 +382,7 @@ fn every_key_has_its_meaning() {
                 table_size: TableSize::try_from(65_521).expect("a size"),
             },
             sorry_server: Some(ip("192.0.2.99")),
-            persistence: Some(Persistence {
-                timeout: seconds(600),
-                prefix: 24,
-            }),
+            persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 kind: MonitorKind::Tcp,
                 timeout: seconds(4),
@@ -371,14 +394,36 @@ fn every_key_has_its_meaning() {
                 load_monitor: Some("rup".to_owned()),
             },
             quiesce: true,
-            servers: vec![server(
-                "a",
-                true,
-                "192.0.2.101",
-                8001,
-                2_147_483_647,
-                Forwarding::Direct,
-            )],
+            one_packet: true,
+            drain_timeout: seconds(90),
+            policy: Policy {
+                expire_nodest_conn: false,
+                expire_quiescent_template: false,
+                conn_reuse_mode: reuse(0),
+                sloppy_tcp: false,
+                sloppy_sctp: false,
+                secure_tcp: true,
+                cache_bypass: false,
+                pmtu_disc: true,
+                mss_clamp: MssClamp::Bytes(1400),
+            },
+            secure_tcp: Defence::On,
+            servers: vec![
+                RealServer {
+                    name: "a".to_owned(),
+                    active: true,
+                    address: ip("192.0.2.101"),
+                    port: 8001,
+                    weight: 2_147_483_647,
+                    forwarding: Forwarding::Direct,
+                    encapsulation: Encapsulation::Ipip,
+                    thresholds: Thresholds::new(1000, 800).expect("not crossed"),
+                },
+                RealServer {
+                    encapsulation: Encapsulation::Gre { checksum: false },
+                    ..server("b", true, "192.0.2.102", 8000, 1, Forwarding::Tunnel)
+                },
+            ],
         }],
     };
     assert_eq!(meaning("everything.cf"), expected);
@@ -398,8 +443,19 @@ fn every_key_has_its_meaning() {
 }
 
 #[test]
-fn an_empty_service_has_piranhas_defaults() {
+fn an_empty_service_has_piranhas_and_ipvss_defaults() {
     let config = meant("virtual v {\naddress = 192.0.2.80 eth0:1\nserver s {\n}\n}\n");
+    let policy = Policy {
+        expire_nodest_conn: false,
+        expire_quiescent_template: false,
+        conn_reuse_mode: reuse(1),
+        sloppy_tcp: false,
+        sloppy_sctp: false,
+        secure_tcp: false,
+        cache_bypass: false,
+        pmtu_disc: true,
+        mss_clamp: MssClamp::Off,
+    };
     let expected = Config {
         serial_no: 0,
         network: Forwarding::Nat,
@@ -408,7 +464,39 @@ fn an_empty_service_has_piranhas_defaults() {
         connections: None,
         keep_overrides: false,
         timeouts: ConfiguredTimeouts::default(),
-        redundancy: alone(),
+        limits: Limits {
+            services: 1_024,
+            servers: 16_384,
+        },
+        tuning: Tuning {
+            drop_entry: Defence::Off,
+            drop_packet: Defence::Off,
+            drop_rate: 10,
+            flood_guard: 200_000,
+            nat_icmp_send: false,
+            schedule_icmp: false,
+            lblc_expiration: 86_400,
+            lblcr_expiration: 86_400,
+        },
+        policy,
+        secure_tcp: Defence::Off,
+        marks: Vec::new(),
+        redundancy: Redundancy {
+            primary: None,
+            primary_private: None,
+            backup: None,
+            backup_private: None,
+            backup_active: false,
+            heartbeat_port: 539,
+            keepalive: seconds(2),
+            deadtime: seconds(5),
+            monitor_links: false,
+            sync: false,
+            sync_interface: "eth0".to_owned(),
+            sync_id: 0,
+            active_command: None,
+            inactive_command: None,
+        },
         services: vec![VirtualService {
             name: "v".to_owned(),
             active: false,
@@ -420,12 +508,47 @@ fn an_empty_service_has_piranhas_defaults() {
             options: SchedulerOptions::IPVS,
             sorry_server: None,
             persistence: None,
-            monitor: monitor(),
+            one_packet: false,
+            drain_timeout: Duration::ZERO,
+            policy,
+            secure_tcp: Defence::Off,
+            monitor: Monitor {
+                kind: MonitorKind::Tcp,
+                timeout: seconds(10),
+                reentry: seconds(180),
+                send: None,
+                expect: None,
+                use_regex: false,
+                send_program: None,
+                load_monitor: None,
+            },
             quiesce: false,
-            servers: vec![server("s", false, "0.0.0.0", 80, 1, Forwarding::Nat)],
+            servers: vec![RealServer {
+                name: "s".to_owned(),
+                active: false,
+                address: ip("0.0.0.0"),
+                port: 80,
+                weight: 1,
+                forwarding: Forwarding::Nat,
+                encapsulation: Encapsulation::Ipip,
+                thresholds: Thresholds::NONE,
+            }],
         }],
     };
     assert_eq!(config, expected);
+    // What is meant is also what the types' own defaults say, which tests elsewhere build on.
+    assert_eq!(
+        Config {
+            services: Vec::new(),
+            ..config
+        },
+        Config::default()
+    );
+    let service = VirtualService {
+        servers: vec![RealServer::new("s")],
+        ..VirtualService::new("v", floating("192.0.2.80", "eth0:1", 32))
+    };
+    assert_eq!(expected.services, [service]);
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn a_change_that_failed_half_way_is_made_good() {
     apply(&mut dataplane, &before);
 
     // Someone else fills the last place in the map of services.
-    let map = MapData::from_pin(private.pins().join("v1/SERVICES4")).expect("the map");
+    let map = MapData::from_pin(private.layout().join("SERVICES4")).expect("the map");
     let mut map =
         HashMap::<_, [u8; 8], [u32; 6]>::try_from(Map::HashMap(map)).expect("a map of services");
     let theirs = [203, 0, 113, 9, 0, 80, 6, 0];
@@ -336,7 +336,7 @@ fn a_reload_under_load_never_mixes() {
     reach(&mut dataplane, &new);
     apply(&mut dataplane, &old);
 
-    let program = private.pins().join("v1/director");
+    let program = private.layout().join("director");
     let program = Xdp::from_pin(program, XdpAttachType::Interface).expect("the program");
     let stop = AtomicBool::new(false);
     // Odd while a change is made.

@@ -91,7 +91,7 @@ fn an_adopting_director_puts_its_own_program_in_place() {
         ..private.options()
     };
     drop(XdpDataplane::open(&options).expect("open"));
-    let pin = private.pins().join("v1/director");
+    let pin = private.layout().join("director");
     let before = ProgramInfo::from_pin(&pin).expect("a program").id();
     assert_eq!(program_on("veth0"), before);
     assert_eq!(program_on("veth2"), before);

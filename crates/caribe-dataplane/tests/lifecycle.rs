@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::path::PathBuf;
 
 use aya::maps::MapInfo;
 use aya::programs::ProgramInfo;
@@ -137,6 +138,34 @@ fn ipv6_is_adopted_and_found_as_well() {
     second.remove().expect("remove");
 }
 
+/// The array of chapters is pinned by itself: while no director runs, new connections are
+/// scheduled, and an adopting director leaves none of its predecessor's behind.
+#[test]
+fn chapters_outlive_their_director() {
+    let private = Private::enter();
+    let pinned = || -> Vec<PathBuf> {
+        fs::read_dir(private.layout().join("chapters"))
+            .expect("the directory of chapters")
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
+    };
+    let mut first = private.open();
+    apply(&mut first, &three_servers());
+    let [of_first] = &pinned()[..] else {
+        panic!("one array of chapters, not {:?}", pinned());
+    };
+    drop(first);
+
+    let second = private.open();
+    assert_eq!(syn(&second, 1000, VIP), Some(4));
+    assert_eq!(pinned().len(), 1, "{:?}", pinned());
+    assert!(!pinned().contains(of_first));
+    drop(second);
+    let third = private.open();
+    assert_eq!(syn(&third, 1001, VIP), Some(3));
+    third.remove().expect("remove");
+}
+
 #[test]
 fn removal_leaves_nothing_in_the_kernel() {
     let private = Private::enter();
@@ -150,7 +179,7 @@ fn removal_leaves_nothing_in_the_kernel() {
     let mut dataplane = XdpDataplane::open(&options).expect("open");
     apply(&mut dataplane, &three_servers());
     syn(&dataplane, 1000, VIP);
-    let directory = private.pins().join("v1");
+    let directory = private.layout();
     let program = ProgramInfo::from_pin(directory.join("director"))
         .expect("a program")
         .id();
@@ -241,7 +270,7 @@ fn the_beginnings_of_a_start_are_cleared_away() {
     let private = Private::enter();
     private.open();
     // Killed before the settings were there: the other maps are of no use.
-    fs::remove_file(private.pins().join("v1/SETTINGS")).expect("remove a pin");
+    fs::remove_file(private.layout().join("SETTINGS")).expect("remove a pin");
     let dataplane = private.open();
     assert!(!dataplane.adopted());
     dataplane.remove().expect("remove");
@@ -257,7 +286,7 @@ fn damaged_pins_are_replaced_only_while_nothing_is_attached() {
     };
     for lost in ["SERVERS", "SETTINGS"] {
         drop(XdpDataplane::open(&attached).expect("open"));
-        fs::remove_file(private.pins().join("v1").join(lost)).expect("remove a pin");
+        fs::remove_file(private.layout().join(lost)).expect("remove a pin");
         let refused = XdpDataplane::open(&attached).expect_err("a map is missing");
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
         assert!(
@@ -266,7 +295,7 @@ fn damaged_pins_are_replaced_only_while_nothing_is_attached() {
         );
 
         // What the message tells to do.
-        fs::remove_dir_all(private.pins().join("v1")).expect("rm -r");
+        fs::remove_dir_all(private.layout()).expect("rm -r");
         eventually("the program is off", || {
             !ip_output("link show veth0").contains("xdp")
         });
@@ -276,7 +305,7 @@ fn damaged_pins_are_replaced_only_while_nothing_is_attached() {
     }
 
     drop(private.open());
-    fs::remove_file(private.pins().join("v1/SERVERS")).expect("remove a pin");
+    fs::remove_file(private.layout().join("SERVERS")).expect("remove a pin");
     let dataplane = private.open();
     assert!(!dataplane.adopted());
     dataplane.remove().expect("remove");

@@ -16,7 +16,7 @@ const VIP: &str = "192.0.2.1:53";
 
 /// A pinned array, opened beside the director.
 fn array<V: aya::Pod>(private: &Private, name: &str) -> Array<MapData, V> {
-    let data = MapData::from_pin(private.pins().join("v1").join(name)).expect("a pinned map");
+    let data = MapData::from_pin(private.layout().join(name)).expect("a pinned map");
     Array::try_from(Map::Array(data)).expect("an array of this type")
 }
 
@@ -350,7 +350,7 @@ fn sweeping_under_load_loses_nothing_and_counts_right() {
     options.connections = 50_000;
     let mut dataplane = XdpDataplane::open(&options).expect("open");
     apply(&mut dataplane, &nat_table());
-    let path = private.pins().join("v1/director");
+    let path = private.layout().join("director");
     let program = aya::programs::Xdp::from_pin(path, aya_obj::programs::XdpAttachType::Interface)
         .expect("the program");
     let stop = std::sync::atomic::AtomicBool::new(false);

@@ -1,5 +1,6 @@
 //! What differs between IPv4 and IPv6 in the stages that are otherwise the same.
 
+use caribe_packet::chapter::Chapter;
 use caribe_packet::connection::{Connection, Connection4, Connection6};
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::hash::{fold4, fold6};
@@ -11,6 +12,7 @@ use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
 
 use crate::maps;
+use crate::pending::Pending;
 
 /// A bucket of the reply index.
 pub type ReplyBucket = [u64; WAYS as usize];
@@ -22,6 +24,11 @@ pub trait Family<const WORDS: usize> {
     /// The IP header.
     type Header;
 
+    /// The chapter that schedules.
+    const SCHEDULING: Chapter;
+
+    /// What a chapter leaves for the next.
+    fn pending() -> Option<*mut Pending<Self::Address>>;
     /// A key of the connection table.
     fn key(client: Self::Address, peer: Self::Address, endpoints: Endpoints) -> Key<WORDS>;
     /// The client of a connection.
@@ -52,6 +59,12 @@ pub struct V4;
 impl Family<2> for V4 {
     type Address = [u8; 4];
     type Header = Ipv4Header;
+    const SCHEDULING: Chapter = Chapter::Scheduling4;
+
+    #[inline(always)]
+    fn pending() -> Option<*mut Pending<[u8; 4]>> {
+        maps::PENDING4.get_ptr_mut(0)
+    }
 
     #[inline(always)]
     fn key(client: [u8; 4], peer: [u8; 4], endpoints: Endpoints) -> Key4 {
@@ -116,6 +129,12 @@ pub struct V6;
 impl Family<5> for V6 {
     type Address = [u8; 16];
     type Header = Ipv6Header;
+    const SCHEDULING: Chapter = Chapter::Scheduling6;
+
+    #[inline(always)]
+    fn pending() -> Option<*mut Pending<[u8; 16]>> {
+        maps::PENDING6.get_ptr_mut(0)
+    }
 
     #[inline(always)]
     fn key(client: [u8; 16], peer: [u8; 16], endpoints: Endpoints) -> Key6 {

@@ -39,6 +39,7 @@ pub struct Found<C> {
 
 /// What a look-up found.
 #[derive(Clone, Copy, PartialEq)]
+#[repr(u32)]
 pub enum Answer {
     /// A connection.
     Alive,

@@ -6,22 +6,24 @@ use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE};
+use caribe_packet::service::ServiceKey;
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::{Viewpoint, is_over};
 use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
+use crate::chapter;
 use crate::clock::{self, Moment};
 use crate::family::Family;
-use crate::find::{self, Answer, Slot};
+use crate::find::{self, Answer, Found, Slot};
 use crate::forward::{self, Forward};
 use crate::frame;
 use crate::maps::{NAT_SERVERS, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
-use crate::schedule;
+use crate::pending::Pending;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
-use crate::verdict::{Outcome, drop};
+use crate::verdict::{Outcome, drop, pass};
 
 /// Finds out what a packet is part of, and forwards it.
 #[inline(always)]
@@ -72,7 +74,41 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         }
         found.answer = Answer::Expired;
     }
-    schedule::schedule::<F, WORDS>(context, packet, &key, &place, &found, &moment)
+    leave::<F, WORDS>(context, packet, &place, &found, now)
+}
+
+/// Leaves a packet of no connection to the chapter that schedules, if it is for a service.
+#[inline(always)]
+fn leave<F: Forward<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    packet: &Packet<F::Address>,
+    place: &Place,
+    found: &Found<Connection<Key<WORDS>, F::Address>>,
+    now: u32,
+) -> Outcome {
+    let Some(service) = F::service(&ServiceKey {
+        address: packet.destination,
+        port: packet.ports.destination,
+        protocol: packet.protocol,
+        padding: 0,
+    }) else {
+        return pass(Verdict::PassedNotOurs);
+    };
+    let Some(pending) = F::pending() else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+    unsafe {
+        pending.write(Pending {
+            packet: *packet,
+            service: *service,
+            place: *place,
+            answer: found.answer,
+            slot: found.at.number,
+            now,
+        });
+    }
+    chapter::turn_to(context, F::SCHEDULING)
 }
 
 /// True for the first packet of a new connection from a port that the client used before: the old

@@ -1,5 +1,8 @@
 //! The XDP programs: [`director`] balances, [`decapsulate`] unwraps tunnels on a real server.
 //!
+//! What an established packet needs is in [`director`]; the rarer parts of the way are *chapters*,
+//! programs of their own that it turns to by a tail call.
+//!
 //! This crate is thin on purpose. What packets and tables look like, and every computation on
 //! them, is in `caribe-packet`, where it is tested; here are the bounds checks that the verifier
 //! asks for, the map look-ups and the order of the stages:
@@ -18,6 +21,7 @@
 
 mod answer;
 mod atomic;
+mod chapter;
 mod choose;
 mod clock;
 mod create;
@@ -30,6 +34,7 @@ mod frame;
 mod maps;
 mod packet;
 mod parse;
+mod pending;
 mod schedule;
 mod traffic;
 mod transition;
@@ -38,10 +43,24 @@ mod verdict;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 
+use crate::family::{V4, V6};
+
 /// Balances: the program on a director's interfaces.
 #[xdp]
 pub fn director(context: XdpContext) -> u32 {
     verdict::count(parse::parse(&context))
+}
+
+/// Schedules: the chapter of IPv4 packets that belong to no connection.
+#[xdp]
+pub fn scheduling4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, 2>(&context))
+}
+
+/// Schedules: the chapter of IPv6 packets that belong to no connection.
+#[xdp]
+pub fn scheduling6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, 5>(&context))
 }
 
 /// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.

@@ -1,7 +1,8 @@
 //! The maps. Their sizes here are placeholders: the director sets them when it loads the object.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::macros::btf_map;
+use caribe_packet::chapter;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
@@ -9,12 +10,27 @@ use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
 use caribe_packet::verdict::Counters;
 
+use crate::pending::Pending;
+
 /// BPF_F_MMAPABLE: the director maps these arrays and reads and writes them in place.
 const MAPPED: usize = 1024;
 
 /// One element.
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1, MAPPED> = Array::new();
+
+/// The programs that tail calls go to, by [`chapter::Chapter`]. The kernel empties it when user
+/// space lets go of it, so it is pinned.
+#[btf_map]
+pub static CHAPTERS: ProgramArray<{ chapter::CHAPTERS }> = ProgramArray::new();
+
+/// What a chapter leaves for the next of an IPv4 packet.
+#[btf_map]
+pub static PENDING4: PerCpuArray<Pending<[u8; 4]>, 1> = PerCpuArray::new();
+
+/// What a chapter leaves for the next of an IPv6 packet.
+#[btf_map]
+pub static PENDING6: PerCpuArray<Pending<[u8; 16]>, 1> = PerCpuArray::new();
 
 /// IPv4 virtual services.
 #[btf_map]

@@ -3,6 +3,8 @@
 use caribe_packet::transport::Ports;
 
 /// A packet of TCP or UDP, addresses of type `A`.
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Packet<A> {
     /// Source address.
     pub source: A,

@@ -1,45 +1,39 @@
-//! A packet of no connection: is it for a service, and which server gets it?
+//! The chapter of packets that belong to no connection: which server gets them?
 
 use aya_ebpf::programs::XdpContext;
-use caribe_packet::connection::Connection;
 use caribe_packet::icmp::Problem;
-use caribe_packet::key::Key;
+use caribe_packet::key::Endpoints;
 use caribe_packet::server::REACHABLE;
-use caribe_packet::service::ServiceKey;
-use caribe_packet::table::Place;
 use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::choose;
 use crate::clock::Moment;
 use crate::create::{self, New};
-use crate::find::Found;
+use crate::find::{At, Found};
 use crate::forward::{self, Forward};
-use crate::maps::SERVERS;
-use crate::packet::{Packet, Rewrite};
+use crate::maps::{SERVERS, SETTINGS};
+use crate::packet::Rewrite;
 use crate::traffic::count_in;
 use crate::verdict::{Outcome, drop, pass};
 
 const FTP_DATA: [u8; 2] = 20u16.to_be_bytes();
 
-/// Schedules a packet that belongs to no connection, if it is for a service and may start one.
+/// Takes up a packet that [`flow`](crate::flow) left, and schedules it if it may start a
+/// connection.
 #[inline(always)]
-pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(
-    context: &XdpContext,
-    packet: &Packet<F::Address>,
-    key: &Key<WORDS>,
-    place: &Place,
-    found: &Found<Connection<Key<WORDS>, F::Address>>,
-    moment: &Moment,
-) -> Outcome {
-    let Some(service) = F::service(&ServiceKey {
-        address: packet.destination,
-        port: packet.ports.destination,
-        protocol: packet.protocol,
-        padding: 0,
-    }) else {
-        return pass(Verdict::PassedNotOurs);
+pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outcome {
+    let (Some(pending), Some(settings)) = (F::pending(), SETTINGS.get(0)) else {
+        return drop(Verdict::DroppedInconsistent);
     };
+    // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+    let pending = unsafe { &*pending };
+    let moment = &Moment {
+        settings,
+        now: pending.now,
+    };
+    let packet = &pending.packet();
+    let service = &pending.service;
     if packet.protocol == TCP && packet.flags & (RST | SYN) != SYN {
         return pass(Verdict::PassedNoConnection);
     }
@@ -63,13 +57,32 @@ pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(
             server.port
         },
     };
+    let key = F::key(
+        packet.source,
+        packet.destination,
+        Endpoints {
+            client_port: packet.ports.source,
+            peer_port: packet.ports.destination,
+            protocol: packet.protocol,
+        },
+    );
+    let Some(slot) = F::slot(pending.slot) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    let found = Found {
+        answer: pending.answer,
+        at: At {
+            slot,
+            number: pending.slot,
+        },
+    };
     let new = New {
-        key,
+        key: &key,
         server: number,
         forwarding: server.forwarding,
         rewrite: &rewrite,
     };
-    if !create::connection::<F, WORDS>(context, packet, place, found, &new, moment) {
+    if !create::connection::<F, WORDS>(context, packet, &pending.place, &found, &new, moment) {
         return drop(Verdict::DroppedTableFull);
     }
     count_in(number, packet.length, 1);

@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod chapter;
 pub mod checksum;
 pub mod connection;
 pub mod ethernet;

@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// Version of the maps' layouts. Pinned maps of another version are not adopted.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Ticks in a window of the ICMP limit (about a second).
 pub const ICMP_WINDOW: u32 = 1 << 10;

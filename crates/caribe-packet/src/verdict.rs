@@ -82,17 +82,20 @@ verdicts! {
     DroppedTableFull = "dropped_table_full",
     /// The driver left no room in front of the packet for an outer header.
     DroppedNoHeadroom = "dropped_no_headroom",
+    /// A program of the packet path is not where it should be; never seen, counted so that it would
+    /// be.
+    DroppedNoChapter = "dropped_no_chapter",
     /// The maps contradict each other; never seen, counted so that it would be.
     DroppedInconsistent = "dropped_inconsistent",
 }
 
 /// Room for counters, with some to spare.
-pub const COUNTERS: usize = 32;
+pub const COUNTERS: usize = 64;
 
 const _: () = assert!(Verdict::ALL.len() <= COUNTERS);
 
 /// The counters of one processor, and what else it keeps for itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counters {
     /// Packets by verdict.
@@ -107,4 +110,17 @@ pub struct Counters {
     pub clock_ticks: u32,
     /// Zero.
     pub padding: u32,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            verdicts: [0; COUNTERS],
+            icmp_window: 0,
+            icmp_sent: 0,
+            clock_jiffies: 0,
+            clock_ticks: 0,
+            padding: 0,
+        }
+    }
 }

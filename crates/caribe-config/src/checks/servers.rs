@@ -1,5 +1,7 @@
 //! Real servers: can their service reach them, and once each.
 
+mod tunnel;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,6 +32,9 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
                 family(service, server, section, report);
                 port(service, server, section, origin.section, report);
                 once(service, server, section, &mut seen, report);
+            }
+            if server.active {
+                tunnel::check(server, section, report);
             }
             weight(server, section, report);
         }
@@ -113,6 +118,20 @@ fn port(
     service_section: &Section<'_>,
     report: &mut Report<'_>,
 ) {
+    if service.port == 0 && service.mark.is_none() && section.get("port").is_some() {
+        report
+            .warning(
+                section.span("port"),
+                "port-not-translated",
+                format!(
+                    "the port of server `{}` has no effect: `{}` is for all ports, and each stays \
+                     as it is",
+                    server.name, service.name
+                ),
+            )
+            .hint("remove it");
+        return;
+    }
     if service.mark.is_some() || !service_section.knows(&["port", "fwmark"]) {
         return;
     }

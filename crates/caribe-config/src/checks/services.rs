@@ -1,5 +1,6 @@
 //! Virtual services among each other, and each with its servers.
 
+mod kind;
 mod scheduling;
 
 use std::collections::HashMap;
@@ -67,7 +68,6 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
         scheduling::check(service, origin, report);
     }
     identities(active(), report);
-    marks(active(), report);
     nat_router(settings, meaning, report);
 }
 
@@ -82,19 +82,6 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             )
             .hint("take an address that clients can reach, or set `active = 0`");
     }
-    if service.port == 0 && service.mark.is_none() && section.knows(&["fwmark"]) {
-        report
-            .error(
-                section.span("port"),
-                "port-zero",
-                format!(
-                    "virtual service `{}` has port 0: services for all ports of a VIP are not in \
-                     this release",
-                    service.name
-                ),
-            )
-            .hint("name the port, and add a block for each further one");
-    }
     if !service.servers.iter().any(|server| server.active) && serves_completely(section) {
         report
             .warning(
@@ -104,7 +91,8 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             )
             .hint("add a `server` block with `active = 1`, or set `active = 0` for the service");
     }
-    if service.protocol == Protocol::Udp
+    kind::check(service, section, report);
+    if service.protocol != Protocol::Tcp
         && section.get("monitor").is_none()
         && section.knows(&["monitor", "protocol"])
     {
@@ -113,8 +101,8 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
                 section.span("protocol"),
                 "unmonitored",
                 format!(
-                    "the servers of UDP service `{}` are not watched: each is always taken as up",
-                    service.name
+                    "the servers of {} service `{}` are not watched: each is always taken as up",
+                    service.protocol, service.name
                 ),
             )
             .hint(
@@ -202,53 +190,6 @@ fn identities<'a>(
                 .hint("two active services cannot have the same VIP, port and protocol");
         } else {
             seen.insert(key, (&service.name, section.span("")));
-        }
-    }
-}
-
-/// Services that share a mark are one service for IPVS. Piranha's guide describes that, with
-/// equal persistence.
-fn marks<'a>(
-    services: impl Iterator<Item = (&'a VirtualService, &'a Origin<'a, 'a>)>,
-    report: &mut Report<'_>,
-) {
-    let mut seen: HashMap<(bool, u32), (&VirtualService, Span)> = HashMap::new();
-    for (service, origin) in services {
-        let Some(mark) = service.mark else { continue };
-        let section = origin.section;
-        let key = (service.address.address.is_ipv6(), mark.get());
-        let Some((first, span)) = seen.get(&key) else {
-            seen.insert(key, (service, section.span("")));
-            continue;
-        };
-        let line = report.line(*span);
-        if first.persistence != service.persistence && section.knows(&["persistent", "pmask"]) {
-            let key = match section.get("persistent") {
-                Some(_) => "persistent",
-                None => "fwmark",
-            };
-            report
-                .error(
-                    section.span(key),
-                    "mark-persistence",
-                    format!(
-                        "`{}` and `{}` on line {line} share mark {mark} but not `persistent` and \
-                         `pmask`",
-                        service.name, first.name
-                    ),
-                )
-                .hint("services with one mark are one service: give them the same persistence");
-        } else {
-            report
-                .warning(
-                    section.span("fwmark"),
-                    "shared-mark",
-                    format!(
-                        "mark {mark} is that of `{}` on line {line} too: both are one service",
-                        first.name
-                    ),
-                )
-                .hint("put all servers into one block, or use another mark");
         }
     }
 }

@@ -1,14 +1,18 @@
 //! What a `virtual` block and its `server` blocks amount to.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize};
+use caribe_model::{
+    Defence, Forwarding, Netmask, Persistence, Policy, Protocol, Scheduler, SchedulerFlags,
+    SchedulerOptions, TableSize,
+};
 
-use crate::config::{Monitor, MonitorKind, Persistence, RealServer, VirtualService};
+use crate::config::{Monitor, MonitorKind, VirtualService};
 use crate::keys::Place;
 use crate::settings::Section;
 
-use super::{Interpreter, Origin, forwarding, full_prefix, positive_seconds, seconds};
+use super::{Interpreter, Origin, forwarding, full_prefix, number, policy, seconds};
 
 impl Interpreter<'_, '_> {
     /// `None` when a part without which there is no service was refused or is missing.
@@ -16,10 +20,12 @@ impl Interpreter<'_, '_> {
         &mut self,
         section: &'s Section<'t>,
         network: Forwarding,
+        policy: (Policy, Defence),
     ) -> Option<(VirtualService, Origin<'s, 't>)> {
         self.address_is_there(section);
         let protocol = match section.word("protocol") {
             Some("udp") => Protocol::Udp,
+            Some("sctp") => Protocol::Sctp,
             _ => Protocol::Tcp,
         };
         let address = self.floating(section, "address", "vip_nmask");
@@ -28,11 +34,12 @@ impl Interpreter<'_, '_> {
             .and_then(|port| self.port(section, "port", port, protocol));
         let persistence = self.persistence(section);
         let method = forwarding(section, "forward").unwrap_or(network);
+        let (policy, secure_tcp) = policy::of_a_service(section, policy);
         let mut servers = Vec::new();
         let mut sections = Vec::new();
         for child in &section.children {
             if child.place == Place::Server
-                && let Some(server) = self.server(child, method, port, protocol)
+                && let Some(server) = self.server(child, section, method, port, protocol)
             {
                 servers.push(server);
                 sections.push(child);
@@ -53,6 +60,10 @@ impl Interpreter<'_, '_> {
                 .address("sorry_server")
                 .filter(|address| !address.is_unspecified()),
             persistence,
+            one_packet: section.boolean("one_packet"),
+            drain_timeout: seconds(section, "drain_timeout"),
+            policy,
+            secure_tcp,
             monitor: monitor(section, protocol),
             quiesce: section.boolean("quiesce_server"),
             servers,
@@ -123,7 +134,8 @@ impl Interpreter<'_, '_> {
     fn persistence(&mut self, section: &Section<'_>) -> Option<Persistence> {
         let address = section.floating("address")?.address;
         let prefix = self.prefix(section, "pmask", address)?;
-        let Some(timeout) = positive_seconds(section, "persistent") else {
+        let timeout = number(section, "persistent");
+        if timeout == 0 {
             if prefix.is_some_and(|prefix| prefix < full_prefix(address))
                 && section.knows(&["persistent"])
             {
@@ -136,39 +148,37 @@ impl Interpreter<'_, '_> {
                     .hint("add `persistent`, or remove `pmask`");
             }
             return None;
-        };
+        }
+        if timeout > Persistence::LONGEST {
+            self.report
+                .warning(
+                    section.span("persistent"),
+                    "persistence-shortened",
+                    format!(
+                        "{timeout} s are more than can be told apart: clients keep their server \
+                         for {} s (23 days)",
+                        Persistence::LONGEST
+                    ),
+                )
+                .hint(format!("write {} at most", Persistence::LONGEST));
+        }
+        let prefix = prefix.unwrap_or(full_prefix(address));
         Some(Persistence {
-            timeout,
-            prefix: prefix.unwrap_or(full_prefix(address)),
-        })
-    }
-
-    /// `None` when its port was refused.
-    fn server(
-        &mut self,
-        section: &Section<'_>,
-        method: Forwarding,
-        service_port: Option<u16>,
-        protocol: Protocol,
-    ) -> Option<RealServer> {
-        let port = match section.port("port") {
-            Some(port) => self.port(section, "port", port, protocol),
-            None => service_port,
-        };
-        Some(RealServer {
-            name: section.name().to_owned(),
-            active: section.boolean("active"),
-            address: section.address("address")?, // it has a default
-            port: port?,
-            weight: u32::try_from(section.integer("weight")).ok()?, // its range fits
-            forwarding: forwarding(section, "forward").unwrap_or(method),
+            timeout: timeout.min(Persistence::LONGEST),
+            netmask: match address {
+                IpAddr::V4(_) => {
+                    let bits = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                    Netmask::V4(bits.into())
+                }
+                IpAddr::V6(_) => Netmask::V6(prefix),
+            },
         })
     }
 }
 
 fn monitor(section: &Section<'_>, protocol: Protocol) -> Monitor {
     let kind = match (section.word("monitor"), protocol) {
-        (Some("none"), _) | (None, Protocol::Udp) => MonitorKind::None,
+        (Some("none"), _) | (None, Protocol::Udp | Protocol::Sctp) => MonitorKind::None,
         _ => MonitorKind::Tcp,
     };
     let text = |key: &str| section.text(key).filter(|text| !text.is_empty());

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::shown;
 use crate::keys::{Key, Kind};
-use crate::literal::{self, NotAnInteger};
+use crate::literal::{self, LARGEST_MSS, NotAnInteger, SMALLEST_MSS};
 use crate::source::Span;
 use crate::text;
 use crate::tree::{Entry, Word};
@@ -100,6 +100,21 @@ impl Reader<'_, '_> {
             Kind::Host => self.host(key, word).map(Value::Address),
             Kind::Address => self.address(key, word).map(Value::Address),
             Kind::Netmask => self.mask(key, word),
+            Kind::Network => self.network(key, word).map(Value::Network),
+            Kind::Ports => match literal::ports(&word.text()) {
+                Ok(ports) => Some(Value::Ports(ports)),
+                Err(hint) => {
+                    self.refuse(key, word, "bad-ports", Some(hint.to_owned()));
+                    None
+                }
+            },
+            Kind::Mss => {
+                let clamp = literal::mss(&word.text());
+                if clamp.is_none() {
+                    self.refuse(key, word, "bad-mss", None);
+                }
+                clamp.map(Value::Mss)
+            }
             Kind::Interface => {
                 self.interface(key, word, false)?;
                 self.utf8(key, word).map(Value::Text)
@@ -290,6 +305,11 @@ pub(crate) fn expectation(key: &Key) -> String {
         Kind::Address => "an address".to_owned(),
         Kind::Floating => "an address or host name, and an interface".to_owned(),
         Kind::Netmask => "a dotted netmask or a prefix length".to_owned(),
+        Kind::Network => "an address, or a network such as `192.0.2.0/24`".to_owned(),
+        Kind::Ports => "port numbers and ranges, such as `80,443,1024-65535`".to_owned(),
+        Kind::Mss => {
+            format!("`auto`, or a whole number from {SMALLEST_MSS} to {LARGEST_MSS}{unit}, or 0")
+        }
         Kind::Interface => "the name of an interface".to_owned(),
         Kind::Interfaces => "names of interfaces".to_owned(),
         Kind::Text | Kind::EscapedText => "a text".to_owned(),

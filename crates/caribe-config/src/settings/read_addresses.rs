@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::diagnostic::shown;
 use crate::keys::Key;
 use crate::literal::{self, Host, Mask, NotAMask, interface_fault};
+use crate::network::Network;
 use crate::source::Span;
 use crate::tree::Word;
 use crate::value::{FloatingValue, Value};
@@ -36,6 +37,30 @@ impl Reader<'_, '_> {
         };
         self.refuse(key, word, "bad-address", Some(hint.to_owned()));
         None
+    }
+
+    pub(super) fn network(&mut self, key: &Key, word: &Word<'_>) -> Option<Network> {
+        let written = match literal::network(&word.text()) {
+            Ok(written) => written,
+            Err(hint) => {
+                self.refuse(key, word, "bad-network", Some(hint.to_owned()));
+                return None;
+            }
+        };
+        if written.has_host_bits {
+            self.report
+                .warning(
+                    word.span(),
+                    "host-bits",
+                    format!(
+                        "{} has bits behind its prefix: it stands for {}",
+                        shown(word.raw()),
+                        written.network
+                    ),
+                )
+                .hint(format!("write `{}`, or the address alone", written.network));
+        }
+        Some(written.network)
     }
 
     fn family(&mut self, word: &Word<'_>, address: IpAddr) {

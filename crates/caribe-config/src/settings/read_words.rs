@@ -6,7 +6,7 @@ use caribe_model::Scheduler;
 
 use crate::Mode;
 use crate::diagnostic::shown;
-use crate::keys::Key;
+use crate::keys::{Key, Place};
 use crate::resemblance::closest;
 use crate::tree::Word;
 use crate::value::Value;
@@ -27,7 +27,18 @@ impl Reader<'_, '_> {
     ) -> Option<Value> {
         let text = word.text();
         match words.iter().find(|known| known.as_bytes() == text) {
-            Some(known) => Some(Value::Word(known)),
+            Some(known) => {
+                if key.name == "protocol" && *known == "sctp" && key.place == Place::Virtual {
+                    self.report
+                        .strict(
+                            word.span(),
+                            "strict-protocol",
+                            "old Piranha does not know the protocol `sctp`",
+                        )
+                        .hint("it knows tcp and udp");
+                }
+                Some(Value::Word(known))
+            }
             None => {
                 let near = closest(&text, words.iter().copied());
                 let hint = near.map(|near| format!("did you mean `{near}`?"));

@@ -92,7 +92,7 @@ impl Body {
         word(name)?;
         let indent = match kind {
             BlockKind::Server => BLOCK_INDENT,
-            BlockKind::Virtual | BlockKind::Failover => "",
+            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => "",
         };
         let head = read(&format!("{indent}{} {name} {{\n", kind.keyword()));
         let name_span = head.span(head.tokens[1]); // keyword, name, brace
@@ -167,7 +167,7 @@ impl Block {
         }
         let indent = match self.kind {
             BlockKind::Server => SERVER_INDENT,
-            BlockKind::Virtual | BlockKind::Failover => BLOCK_INDENT,
+            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => BLOCK_INDENT,
         };
         let line = read(&format!("{indent}{}\n", statement(key, values)?));
         self.body.nodes.push(Node::Entry(Entry { line }));

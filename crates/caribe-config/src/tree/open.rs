@@ -34,6 +34,7 @@ impl Builder<'_, '_> {
         let word = head.bytes(keyword);
         let likely = match BlockKind::from_keyword(word) {
             Some(kind) => {
+                self.known_to_piranha(kind, &head);
                 self.nesting(kind, &head);
                 Some(kind)
             }
@@ -76,7 +77,8 @@ impl Builder<'_, '_> {
         let near = closest(word, BlockKind::ALL.iter().map(|kind| kind.keyword()));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "blocks are `virtual NAME {`, and `server NAME {` inside one".to_owned(),
+            None => "blocks are `virtual NAME {`, `server NAME {` inside one, and `mark NAME {`"
+                .to_owned(),
         };
         self.report
             .error(
@@ -92,18 +94,19 @@ impl Builder<'_, '_> {
     fn nesting(&mut self, kind: BlockKind, head: &Line) {
         let keyword = head.span(head.tokens[0]);
         let Some(outer) = self.open.last() else {
-            if kind == BlockKind::Server {
+            if !kind.is_outermost() {
+                let word = kind.keyword();
                 self.report
                     .error(
                         keyword,
                         "misplaced-block",
-                        "`server` block outside a `virtual` block",
+                        format!("`{word}` block outside a `virtual` block"),
                     )
                     .hint("move it into the `virtual` block of its service; is a `}` too many?");
             }
             return;
         };
-        if kind == BlockKind::Server && outer.kind != BlockKind::Server {
+        if outer.kind.may_hold(kind) {
             return;
         }
         let at = self.report.line(outer.head_span());
@@ -116,12 +119,30 @@ impl Builder<'_, '_> {
         self.report
             .error(keyword, "nesting", message)
             .hint("is a `}` missing before this line?");
-        let keep = match kind {
-            BlockKind::Server => self.open.len() - 1,
-            BlockKind::Virtual | BlockKind::Failover => 0,
+        let holder = self
+            .open
+            .iter()
+            .rposition(|block| block.kind.may_hold(kind));
+        let keep = match holder {
+            Some(holder) => holder + 1,
+            None if kind.is_outermost() => 0,
+            None => self.open.len(),
         };
         while self.open.len() > keep {
             self.pop(None);
+        }
+    }
+
+    fn known_to_piranha(&mut self, kind: BlockKind, head: &Line) {
+        if !kind.is_piranhas() {
+            let keyword = kind.keyword();
+            self.report
+                .strict(
+                    head.span(head.tokens[0]),
+                    "strict-caribe-block",
+                    format!("`{keyword}` blocks are Caribe's own: old Piranha refuses them"),
+                )
+                .hint("leave it out of a file that old Piranha must read");
         }
     }
 

@@ -20,7 +20,7 @@ use super::link::Link;
 use crate::{DataplaneError, LiveInterface};
 
 /// The name of the program in the object.
-pub(super) const PROGRAM: &str = "director";
+pub(super) const PROGRAM: &str = crate::object::DIRECTOR;
 
 /// The program on an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{MapData, MapInfo};
+use aya::maps::{Map, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
 use caribe_packet::settings::{LAYOUT, Settings};
 use caribe_packet::table::{WAYS, buckets_for};
@@ -81,6 +81,7 @@ impl XdpDataplane {
         };
         let started = || -> Result<(), DataplaneError> {
             maps.settings.write(0, &settings(options, sizes)?);
+            pins.pin_chapters(chapters(&mut ebpf)?)?;
             let path = pins.path(PROGRAM);
             let pinned = program(&mut ebpf).and_then(|program| Ok(program.pin(&path)?));
             pinned.map_err(kernel(format!("pin the program at {}", path.display())))
@@ -108,7 +109,9 @@ impl XdpDataplane {
     }
 
     fn adopt(options: &Options, pins: Pins, sizes: Sizes) -> Result<Self, OpenError> {
-        let (ebpf, maps) = load(&pins, sizes)?;
+        let (mut ebpf, maps) = load(&pins, sizes)?;
+        // The programs that run keep the chapters that they were started with.
+        let chapters = pins.pin_chapters(chapters(&mut ebpf)?)?;
         let found = adopt::read(&maps, sizes.room, super::now()?)?;
         let (live, steps) = found.map_err(|problem| damaged(&pins, problem))?;
         let mut dataplane = XdpDataplane {
@@ -137,6 +140,7 @@ impl XdpDataplane {
         dataplane.maps.settings.write(0, &changed);
         dataplane.adopt_links()?;
         dataplane.pin_program_anew()?;
+        dataplane.pins.keep_chapters(&chapters)?;
         dataplane.set_interfaces(&options.interfaces)?;
         tracing::info!(
             services = dataplane.live.services.len(),
@@ -159,6 +163,13 @@ impl XdpDataplane {
         };
         replace().map_err(kernel(format!("pin the program at {}", path.display())))
     }
+}
+
+/// The array of the chapters of a loaded object.
+fn chapters(ebpf: &mut Ebpf) -> Result<&mut Map, DataplaneError> {
+    ebpf.map_mut(object::CHAPTERS)
+        .ok_or("the object has no such map")
+        .map_err(kernel(format!("open the map {}", object::CHAPTERS)))
 }
 
 /// Tells of an error while cleaning up after another error, which is the one to be returned.
@@ -283,9 +294,7 @@ fn load(pins: &Pins, sizes: Sizes) -> Result<(Ebpf, Maps), DataplaneError> {
     let mut ebpf = loader
         .load(object::BYTES)
         .map_err(kernel("load the BPF object"))?;
-    program(&mut ebpf)
-        .and_then(|program| Ok(program.load()?))
-        .map_err(kernel(format!("load the XDP program `{PROGRAM}`")))?;
+    object::load_director(&mut ebpf).map_err(kernel("load the programs of the BPF object"))?;
     let maps = Maps::take(&mut ebpf, sizes)?;
     Ok((ebpf, maps))
 }

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! PIN_DIRECTORY/            locked by the director that uses it
-//!     v1/                   one directory per layout of the maps
+//!     v2/                   one directory per layout of the maps
 //!         director          the program
 //!         SETTINGS ...      every map
+//!         chapters/
+//!             0             the program's chapters; each director has an array of its own
 //!         links/
 //!             2_native      the program on the interface with index 2
 //! ```
@@ -15,6 +17,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aya::maps::Map;
 use caribe_packet::settings::LAYOUT;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -99,6 +102,52 @@ impl Pins {
     /// Where a map or the program is pinned.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    fn chapters(&self) -> PathBuf {
+        self.directory.join("chapters")
+    }
+
+    /// Pins an array of chapters beside those that are there, and gives the path of the pin.
+    ///
+    /// The kernel empties an array of programs once no descriptor and no pin is left of it. So
+    /// those of programs that may still run stay until
+    /// [`keep_chapters`](Self::keep_chapters).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub(super) fn pin_chapters(&self, chapters: &Map) -> Result<PathBuf, DataplaneError> {
+        let directory = self.chapters();
+        let taken = entries(&directory)?;
+        let path = (0u64..)
+            .map(|number| directory.join(number.to_string()))
+            .find(|path| !taken.contains(path))
+            .ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull));
+        let pin = || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+            let path = path?;
+            fs::create_dir_all(&directory)?;
+            chapters.pin(&path)?;
+            Ok(path)
+        };
+        pin().map_err(kernel(format!(
+            "pin the chapters of the program in {}",
+            directory.display()
+        )))
+    }
+
+    /// Removes all arrays of chapters but one, once no program uses the others.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub(super) fn keep_chapters(&self, kept: &Path) -> Result<(), DataplaneError> {
+        for path in entries(&self.chapters())? {
+            if path != kept {
+                fs::remove_file(&path).map_err(kernel(format!("remove {}", path.display())))?;
+            }
+        }
+        Ok(())
     }
 
     fn links(&self) -> PathBuf {

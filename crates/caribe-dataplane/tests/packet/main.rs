@@ -14,6 +14,7 @@
 
 mod answers;
 mod bench;
+mod chapters;
 mod checksums;
 mod collisions;
 mod counters;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);
+    chapters::cases(&mut cases);
     decapsulate::cases(&mut cases);
     differential::cases(&mut cases);
 

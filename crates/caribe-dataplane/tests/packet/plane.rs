@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues, ProgramArray};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use caribe_dataplane::object::CHAPTERS;
+use caribe_packet::chapter::Chapter;
 use caribe_packet::connection::{Connection4, Connection6, Life, Meta};
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::key::{Endpoints, Key4, Key6};
@@ -148,11 +150,11 @@ impl Plane {
         let mut ebpf = loader
             .load(caribe_dataplane::object::BYTES)
             .unwrap_or_else(|error| panic!("load the BPF object (root is needed): {error:?}"));
-        for name in ["director", "decapsulate"] {
-            program(&mut ebpf, name)
-                .load()
-                .unwrap_or_else(|error| panic!("the verifier refuses {name}: {error:?}"));
-        }
+        caribe_dataplane::object::load_director(&mut ebpf)
+            .unwrap_or_else(|error| panic!("the verifier refuses a program: {error:?}"));
+        program(&mut ebpf, "decapsulate")
+            .load()
+            .unwrap_or_else(|error| panic!("the verifier refuses decapsulate: {error:?}"));
         Plane {
             settings_map: map!(ebpf, "SETTINGS"),
             services4: map!(ebpf, "SERVICES4"),
@@ -266,6 +268,34 @@ impl Plane {
             },
             frame: out.split_off(metadata),
         }
+    }
+
+    /// Takes a chapter away from the program.
+    pub(crate) fn remove_chapter(&mut self, chapter: Chapter) {
+        self.chapters()
+            .clear_index(&(chapter as u32))
+            .expect("a chapter that is there");
+    }
+
+    /// Gives the program all its chapters again.
+    pub(crate) fn put_chapters(&mut self) {
+        for chapter in Chapter::ALL {
+            let descriptor = program(&mut self.ebpf, chapter.program())
+                .fd()
+                .and_then(|descriptor| Ok(descriptor.try_clone()?))
+                .expect("a loaded program");
+            self.chapters()
+                .set(*chapter as u32, &descriptor, 0)
+                .expect("a chapter of the array");
+        }
+    }
+
+    fn chapters(&mut self) -> ProgramArray<&mut MapData> {
+        self.ebpf
+            .map_mut(CHAPTERS)
+            .expect("the object has chapters")
+            .try_into()
+            .expect("they are programs")
     }
 
     /// Carries changes of `settings` to the map.

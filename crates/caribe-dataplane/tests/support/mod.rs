@@ -16,6 +16,7 @@ use caribe_model::{
     Forwarding, MacAddress, NextHop, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
     Service, ServiceKey, Table,
 };
+use caribe_packet::settings::LAYOUT;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -58,6 +59,11 @@ impl Private {
     /// Where a director's pins are.
     pub(crate) fn pins(&self) -> PathBuf {
         self.bpffs().join("caribe")
+    }
+
+    /// Where a director's pins of this version are.
+    pub(crate) fn layout(&self) -> PathBuf {
+        self.pins().join(format!("v{LAYOUT}"))
     }
 
     /// Options for a small data plane.

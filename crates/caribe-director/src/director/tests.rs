@@ -1,8 +1,6 @@
 //! The core, one behaviour at a time.
 
-use caribe_config::config::{
-    Config, ConfiguredTimeouts, Monitor, MonitorKind, RealServer, Redundancy, VirtualService,
-};
+use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
 use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
 use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
 use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
@@ -30,68 +28,31 @@ pub(super) fn floating(vip: u8) -> FloatingAddress {
 
 pub(super) fn server(host: u8, weight: u32) -> RealServer {
     RealServer {
-        name: format!("web{host}"),
         active: true,
         address: address(&format!("10.0.0.{host}")),
-        port: 80,
         weight,
-        forwarding: Forwarding::Nat,
+        ..RealServer::new(format!("web{host}"))
     }
 }
 
 pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
     VirtualService {
-        name: format!("service{vip}"),
         active: true,
-        address: floating(vip),
-        mark: None,
-        port: 80,
-        protocol: Protocol::Tcp,
-        scheduler: Scheduler::Wlc,
-        options: SchedulerOptions::IPVS,
-        sorry_server: None,
-        persistence: None,
         monitor: Monitor {
-            kind: MonitorKind::Tcp,
             timeout: Duration::from_secs(6),
             reentry: Duration::from_secs(15),
-            send: None,
-            expect: None,
-            use_regex: false,
-            send_program: None,
-            load_monitor: None,
+            ..Monitor::default()
         },
-        quiesce: false,
         servers,
+        ..VirtualService::new(format!("service{vip}"), floating(vip))
     }
 }
 
 pub(super) fn config(services: Vec<VirtualService>) -> Config {
     Config {
         serial_no: 1,
-        network: Forwarding::Nat,
-        nat_router: None,
-        interfaces: Vec::new(),
-        connections: None,
-        keep_overrides: false,
-        timeouts: ConfiguredTimeouts::default(),
-        redundancy: Redundancy {
-            primary: None,
-            primary_private: None,
-            backup: None,
-            backup_private: None,
-            backup_active: false,
-            heartbeat_port: 539,
-            keepalive: Duration::from_secs(2),
-            deadtime: Duration::from_secs(5),
-            monitor_links: false,
-            sync: false,
-            sync_interface: "eth0".to_owned(),
-            sync_id: 0,
-            active_command: None,
-            inactive_command: None,
-        },
         services,
+        ..Config::default()
     }
 }
 
