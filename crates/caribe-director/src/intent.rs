@@ -1,10 +1,13 @@
 //! What a configuration asks of a director, in the director's own terms.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+mod monitoring;
 
-use caribe_config::config::{Config, FloatingAddress, MonitorKind, VirtualService};
-use caribe_health::{Check, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use caribe_config::config::{Config, FloatingAddress, VirtualService};
+use caribe_health::{PoolRules, ServerRules, Settings};
 use caribe_model::{
     Family, Forwarding, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
     TableError, Timeouts,
@@ -28,6 +31,8 @@ pub struct Intent {
     pub connections: Option<u32>,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
+    /// Where each service is in `services`.
+    positions: BTreeMap<ServiceKey, usize>,
 }
 
 /// A virtual service to be balanced.
@@ -41,10 +46,12 @@ pub struct WantedService {
     pub scheduler: Scheduler,
     /// The scheduler's flags and sizes.
     pub options: SchedulerOptions,
-    /// A failed server keeps its place with weight 0.
-    pub quiesce: bool,
-    /// How its servers are watched.
-    pub settings: Settings,
+    /// What its servers' monitors come to together.
+    pub pool: PoolRules,
+    /// The server that serves alone without a quorum.
+    pub sorry: Option<Server>,
+    /// What is run when something happens to it.
+    pub notify: Option<NotifyProgram>,
     /// Its servers, inactive ones included, in the order of the file.
     pub servers: Vec<WantedServer>,
 }
@@ -58,7 +65,15 @@ pub struct WantedServer {
     pub active: bool,
     /// As the data plane shall hold it while it serves.
     pub server: Server,
+    /// What is configured about its weight.
+    pub rules: ServerRules,
+    /// How it is watched; all of them must pass.
+    pub monitors: Vec<Arc<Settings>>,
 }
+
+/// A program that is run when something happens, with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NotifyProgram(pub Vec<String>);
 
 /// Why a configuration that is legal by itself cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +114,7 @@ impl Intent {
                 })?;
             services.push(wanted);
         }
+        let positions = services.iter().map(|wanted| wanted.key).zip(0..).collect();
         let defaults = Timeouts::default();
         let mut intent = Intent {
             serial_no: config.serial_no,
@@ -112,6 +128,7 @@ impl Intent {
             },
             connections: config.connections,
             keep_overrides: config.keep_overrides,
+            positions,
         };
         let carriers = intent.addresses.iter().map(|floating| &floating.interface);
         let asked = carriers.chain(&config.interfaces).chain(interfaces);
@@ -119,10 +136,17 @@ impl Intent {
         Ok(intent)
     }
 
-    /// Addresses of all servers that are watched: the ways to them are kept warm.
+    /// The service of that identity.
+    pub fn service(&self, key: &ServiceKey) -> Option<&WantedService> {
+        self.services.get(*self.positions.get(key)?)
+    }
+
+    /// Addresses of all servers that are watched or stand by: the ways to them are kept warm.
     pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
         let servers = self.services.iter().flat_map(WantedService::active_servers);
-        servers.map(|server| server.server.key.address).collect()
+        let servers = servers.map(|server| &server.server);
+        let sorry = self.services.iter().filter_map(|service| service.sorry.as_ref());
+        servers.chain(sorry).map(|server| server.key.address).collect()
     }
 
     /// Whether a server of that family is reached by NAT.
@@ -146,21 +170,17 @@ impl WantedService {
             },
             scheduler: block.scheduler,
             options: block.options,
-            quiesce: block.quiesce,
-            settings: Settings {
-                check: match block.monitor.kind {
-                    MonitorKind::Tcp => Check::Tcp,
-                    MonitorKind::None => Check::None,
-                },
-                timeout: block.monitor.timeout,
-                reentry: block.monitor.reentry,
-            },
+            pool: monitoring::pool(block),
+            sorry: monitoring::sorry(block),
+            notify: None,
             servers: block
                 .servers
                 .iter()
                 .map(|server| WantedServer {
                     name: server.name.clone(),
                     active: server.active,
+                    rules: monitoring::rules(block, server),
+                    monitors: monitoring::monitors(block, server),
                     server: Server {
                         key: ServerKey {
                             address: server.address,

@@ -19,9 +19,11 @@ mod director;
 mod effect;
 mod estimator;
 mod event;
+mod happening;
 mod intent;
 mod live_table;
 mod notice;
+mod orders;
 mod overrides;
 mod rates;
 mod shell;
@@ -32,14 +34,17 @@ pub use director::{Director, Setup};
 pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
-pub use intent::{Intent, IntentError, WantedServer, WantedService};
+pub use happening::{Happening, HappeningsPage, HappeningsQuery, Told, What};
+pub use intent::{Intent, IntentError, NotifyProgram, WantedServer, WantedService};
 pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
 pub use notice::{Level, Notice};
+pub use orders::{OrderRefusal, OrderRequest, StandingOrder};
 pub use overrides::{Change, ChangeRefusal};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, Phase, ServerState,
-    ServerStatus, ServiceStatus, Status, TrafficRates,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, HistoryQuery,
+    MonitorStatus, Past, Phase, ProbeStatus, QuorumStatus, ServerHistory, ServerState,
+    ServerStatus, ServiceStatus, Status, TrafficRates, WatchStatus,
 };
 pub use status_text::StatusText;

@@ -12,6 +12,7 @@ use caribe_model::{
     Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, Server, ServerKey, Service,
     ServiceKey, Table, Thresholds, Timeouts,
 };
+use caribe_health::ServerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{WantedServer, WantedService};
@@ -45,6 +46,21 @@ pub enum Change {
     },
     /// Everything as configured again.
     Revert,
+}
+
+impl Change {
+    /// The one service that it is about, if it is about one.
+    pub(crate) fn service(&self) -> Option<ServiceKey> {
+        match self {
+            Change::AddService(key, ..)
+            | Change::EditService(key, ..)
+            | Change::RemoveService(key)
+            | Change::AddServer(key, _)
+            | Change::EditServer(key, _)
+            | Change::RemoveServer(key, _) => Some(*key),
+            Change::Clear | Change::SetTimeouts { .. } | Change::Revert => None,
+        }
+    }
 }
 
 impl fmt::Display for Change {
@@ -320,6 +336,15 @@ impl Overrides {
             matches!(change, ServiceOverride::Replaced(_))
                 || configured.iter().any(|service| service.key == *key)
         });
+    }
+
+    /// The weight that a configured server was given by hand.
+    pub(crate) fn weight(&self, id: &ServerId) -> Option<u32> {
+        let ServiceOverride::Adjusted { servers, .. } = self.services.get(&id.service)? else {
+            return None;
+        };
+        let (_, changed) = servers.iter().find(|(key, _)| *key == id.server)?;
+        Some(changed.as_ref()?.weight)
     }
 
     /// The service that the table shall hold instead of the configured one; `weight` is the rule

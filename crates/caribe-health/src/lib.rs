@@ -6,12 +6,12 @@
 //! pure as well: time is a parameter. Only [`spawn`] touches the world: one thread that probes
 //! and reports verdicts.
 //!
-//! What the verdicts come to is pure again: [`ServerState`] puts together what the monitors,
+//! What the verdicts come to is pure again: [`ServerHealth`] puts together what the monitors,
 //! the agent and the load of a server say, and [`Pool`] decides for all servers of a service who
 //! is in the table, with what weight.
 //!
 //! This crate knows nothing of the data plane or of configuration files: both are the director's
-//! business. Start reading at [`Monitor`], then [`ServerState`], then [`Pool`].
+//! business. Start reading at [`Monitor`], then [`ServerHealth`], then [`Pool`].
 #![forbid(unsafe_code)]
 
 mod climb;
@@ -37,7 +37,7 @@ pub use monitor::{Monitor, Outcome, Presumption, Step};
 pub use monitors::{Limits, Monitors, MonitorsEffect, MonitorsEvent, News, Report, Ticket};
 pub use order::Order;
 pub use pool::{Claim, Placement, Pool, PoolRules};
-pub use server::{Occurrence, Opinion, ServerRules, ServerState, Standing};
+pub use server::{Occurrence, Opinion, ServerRules, ServerHealth, Standing};
 pub use settings::Settings;
 pub use task::{MonitorsHandle, spawn};
 pub use timing::{Initial, Timing};

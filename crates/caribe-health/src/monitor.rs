@@ -107,11 +107,6 @@ impl Monitor {
         }
     }
 
-    /// The verdict as it stands once it was reported.
-    pub(crate) fn reported(&self) -> Option<bool> {
-        self.verdict().filter(|_| self.reported)
-    }
-
     fn judge(&mut self, outcome: Outcome, timing: &Timing) -> Option<bool> {
         let before = self.verdict();
         self.state = match (self.state, outcome) {

@@ -83,7 +83,7 @@ pub enum Occurrence {
 
 /// The state of a server.
 #[derive(Debug, Clone)]
-pub struct ServerState {
+pub struct ServerHealth {
     rules: ServerRules,
     opinions: BTreeMap<MonitorName, Opinion>,
     /// What to believe until all monitors have spoken: the weight that an adopted data plane
@@ -113,7 +113,7 @@ enum Presumed {
     Up,
 }
 
-impl ServerState {
+impl ServerHealth {
     /// A server that none of its monitors has spoken of. `adopted` is its weight in a data plane
     /// that outlived its director.
     pub fn new(
@@ -131,7 +131,7 @@ impl ServerState {
             None if all(Initial::Up) => Some(Presumed::Up),
             None => None,
         };
-        let mut state = ServerState {
+        let mut state = ServerHealth {
             rules,
             opinions: BTreeMap::new(),
             presumed,

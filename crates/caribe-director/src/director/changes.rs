@@ -1,14 +1,15 @@
 //! Changes by hand: `ipvsadm` and whatever else speaks to the control socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_dataplane::Snapshot;
 use caribe_model::{ServerKey, ServiceKey, Table, Timeouts};
 
 use super::Director;
+use super::servers::Placed;
 use crate::overrides::Overrides;
-use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase};
+use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase, WantedServer};
 
 impl Director {
     /// Makes a change by hand, and says what to do about it. When the data plane refuses the
@@ -28,7 +29,13 @@ impl Director {
         let mut overrides = self.overrides.clone();
         let before = self.timeouts(intent);
         overrides.change(change, &self.desired, &intent.services, before)?;
-        let (table, problems) = self.derive(intent, &overrides);
+        let placements: BTreeMap<ServiceKey, Placed> = intent
+            .services
+            .iter()
+            .filter(|wanted| change.service().is_none_or(|key| key == wanted.key))
+            .map(|wanted| (wanted.key, self.placed(wanted, &overrides)))
+            .collect();
+        let (table, problems) = self.derive(intent, &overrides, &placements);
         if let Some(problem) = problems.into_iter().next() {
             return Err(ChangeRefusal::Refused(problem));
         }
@@ -39,10 +46,12 @@ impl Director {
         }
         let timeouts = overrides.timeouts.unwrap_or(intent.timeouts);
         let previous = std::mem::replace(&mut self.overrides, overrides);
+        let touched = placements.into_keys().collect();
         let mut effects = vec![Effect::Log(Notice::Changed(change.clone()))];
         if timeouts != before {
             effects.push(Effect::SetTimeouts(timeouts));
         }
+        self.replace(touched, &mut effects);
         let applied = effects.len();
         self.reconcile(&mut effects);
         if effects.len() > applied {
@@ -84,11 +93,23 @@ impl Director {
 
     /// The table that follows from a configuration, the verdicts and overrides; and what of it no
     /// table can hold.
-    pub(super) fn derive(&self, intent: &Intent, overrides: &Overrides) -> (Table, Vec<String>) {
+    /// `placements` stand for those in force.
+    pub(super) fn derive(
+        &self,
+        intent: &Intent,
+        overrides: &Overrides,
+        placements: &BTreeMap<ServiceKey, Placed>,
+    ) -> (Table, Vec<String>) {
         let mut table = Table::default();
         let mut problems = Vec::new();
         let configured = intent.services.iter().filter_map(|wanted| {
-            let service = overrides.applied(wanted, |server| self.weight(wanted, server))?;
+            let placed = placements.get(&wanted.key);
+            let placed = placed.or_else(|| self.placements.get(&wanted.key));
+            let weight = |server: &WantedServer| placed.and_then(|placed| placed.weight(server));
+            let mut service = overrides.applied(wanted, weight)?;
+            if let (Some(sorry), true) = (&wanted.sorry, placed.is_some_and(Placed::sorry)) {
+                service.servers.push(sorry.clone());
+            }
             Some((wanted.key, service))
         });
         let added = overrides.added(&intent.services);
@@ -112,6 +133,7 @@ impl Director {
         };
         let before = timeouts(self);
         self.overrides = previous;
+        self.replace_all(effects);
         effects.push(Effect::Log(Notice::ChangeTakenBack));
         match timeouts(self) {
             Some(after) if Some(after) != before => effects.push(Effect::SetTimeouts(after)),

@@ -7,32 +7,41 @@ use std::time::Duration;
 
 use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::chronicle::Chronicle;
 use super::control::{Control, Query};
 use super::loading::{Loaded, load};
 use super::manager::{Watchdog, notify};
 use super::memory::{recall, remember};
+use super::notifier::Notifier;
 use super::plane::Plane;
 use super::runtime_dir::RuntimeDir;
-use super::{DirectorError, Options, journal};
+use super::{DirectorError, Options, journal, order_book};
 use crate::{Change, ChangeRefusal, Director, Effect, Ending, Event, Intent, Setup};
 
 /// Time between two [`Event::Tick`]s.
 const TICK: Duration = Duration::from_millis(500);
 
 /// The most verdicts that are put into one table.
-const BURST: usize = 1024;
+const BURST: usize = 65_536;
+
+/// Operators' orders, in the directory of what outlives a reboot.
+const ORDER_BOOK: &str = "orders.json";
 
 pub(super) struct Actor {
     director: Director,
     clock: Clock,
     config: PathBuf,
     memory: PathBuf,
+    order_book: PathBuf,
+    chronicle: Chronicle,
+    notifier: Notifier,
     plane: Plane,
     network: Network,
     watch: WatchHandle,
@@ -92,6 +101,11 @@ impl Actor {
             );
             Vec::new()
         });
+        let order_book = options.state_dir.join(ORDER_BOOK);
+        let orders = order_book::read(&order_book).map_err(|error| DirectorError::Orders {
+            path: order_book.clone(),
+            reason: error.to_string(),
+        })?;
         let signals = |kind: SignalKind| {
             signal(kind).map_err(|source| DirectorError::System {
                 action: "handle signals",
@@ -109,7 +123,12 @@ impl Actor {
 
         let (watch, hops) = Watcher::spawn(network.clone(), changes);
         let (monitors, reports) =
-            caribe_health::spawn(clock, Limits::default(), u64::from(std::process::id()));
+            caribe_health::spawn(clock, limits(), u64::from(std::process::id())).map_err(
+                |source| DirectorError::System {
+                    action: "start the thread of the monitors",
+                    source,
+                },
+            )?;
         let (later, later_events) = mpsc::unbounded_channel();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,6 +139,7 @@ impl Actor {
             adopted,
             attached: intent.interfaces,
             remembered,
+            orders,
         };
         let loaded = Event::from(Loaded::Usable { config, warnings });
         Ok(Actor {
@@ -127,6 +147,9 @@ impl Actor {
             clock,
             config: options.config,
             memory: directory.memory(),
+            order_book,
+            chronicle: Chronicle::new(),
+            notifier: Notifier::start(),
             plane,
             network,
             watch,
@@ -163,23 +186,12 @@ impl Actor {
                     continue;
                 }
             };
+            let event = self.sources.with_all_reports(event);
             if matches!(event, Event::Tick) {
                 self.watchdog.rest(self.clock.now());
                 self.check_companions()?;
             }
-            let burst = matches!(event, Event::Verdict(..));
-            let mut effects = self.director.handle(event, self.clock.now());
-            if burst {
-                for _ in 0..BURST {
-                    let Ok(Report { id, verdict }) = self.sources.reports.try_recv() else {
-                        break;
-                    };
-                    let event = Event::Verdict(id, verdict);
-                    effects.extend(self.director.handle(event, self.clock.now()));
-                }
-                Effect::coalesce(&mut effects);
-            }
-            for effect in effects {
+            for effect in self.director.handle(event, self.clock.now()) {
                 if let Effect::End(ending) = effect {
                     return match ending {
                         Ending::Clean => Ok(()),
@@ -198,7 +210,7 @@ impl Actor {
     fn check_companions(&self) -> Result<(), DirectorError> {
         let gone = [
             (self.plane.is_broken(), "the thread of the data plane"),
-            (self.sources.reports.is_closed(), "the task of the monitors"),
+            (self.sources.reports.is_closed(), "the thread of the monitors"),
             (
                 self.sources.hops.is_closed(),
                 "the task that watches next hops",
@@ -278,6 +290,23 @@ impl Actor {
                     ))
                 });
             }
+            Effect::KeepOrders(orders) => {
+                let path = self.order_book.display();
+                return order_book::write(&self.order_book, orders).err().map(|error| {
+                    Event::OrdersNotKept(format!(
+                        "cannot write {path}: {error}; the orders that stand will be lost when \
+                         this director ends"
+                    ))
+                });
+            }
+            Effect::Tell(happening, program) => {
+                if let Some(program) = program {
+                    self.notifier.notify(program, &happening);
+                }
+                let at = since_1970().as_millis();
+                self.chronicle
+                    .note(*happening, u64::try_from(at).unwrap_or(u64::MAX));
+            }
             Effect::AddAddress(floating) => {
                 let added = self.network.add_address(&spec(&floating)).await;
                 return Some(Event::AddressAdded(floating, added.map_err(words)));
@@ -310,7 +339,9 @@ impl Actor {
             Query::Status(answer) => {
                 let now = self.clock.now();
                 let snapshot = self.snapshot().await;
-                let status = snapshot.map(|snapshot| self.director.status(&snapshot, now));
+                let latest = self.monitors.latest().await;
+                let status =
+                    snapshot.map(|snapshot| self.director.status(&snapshot, &latest, now));
                 drop(answer.send(status));
             }
             Query::Table(answer) => {
@@ -325,6 +356,25 @@ impl Actor {
                 });
             }
             Query::Change(change, answer) => drop(answer.send(self.change(&change).await)),
+            Query::Order(request, by, answer) => {
+                let (given, now) = (since_1970().as_secs(), self.clock.now());
+                let ordered = match self.director.order(request, &by, given, now) {
+                    Ok(effects) => {
+                        for effect in effects {
+                            let event = self.run_effect(effect).await;
+                            self.ended.extend(event);
+                        }
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                drop(answer.send(ordered));
+            }
+            Query::History(query, answer) => {
+                let history = self.director.history(&query, self.clock.now());
+                drop(answer.send(Ok(history)));
+            }
+            Query::Happenings(after, answer) => drop(answer.send(self.chronicle.after(after))),
             Query::Zero(service, answer) => {
                 let zeroed = match self.snapshot().await {
                     Ok(snapshot) => self.director.zero(service.as_ref(), &snapshot),
@@ -363,13 +413,73 @@ impl Sources {
             Some(()) = self.interrupt.recv() => Event::ShutdownRequested,
             Some(()) = self.hangup.recv() => Event::ReloadRequested,
             Some(event) = self.later.recv() => event,
-            Some(Report { id, verdict }) = self.reports.recv() => Event::Verdict(id, verdict),
+            Some(report) = self.reports.recv() => Event::Reports(vec![report]),
             Some((address, hop)) = self.hops.recv() => Event::NextHop(address, hop),
             Some(query) = self.queries.recv() => return Incoming::Query(query),
             _ = self.tick.tick() => Event::Tick,
         };
         Incoming::Event(event)
     }
+
+    /// Adds to news of monitors what else has come in of them, so that a burst makes one table.
+    fn with_all_reports(&mut self, event: Event) -> Event {
+        let Event::Reports(mut reports) = event else {
+            return event;
+        };
+        while reports.len() < BURST
+            && let Ok(report) = self.reports.try_recv()
+        {
+            reports.push(report);
+        }
+        Event::Reports(reports)
+    }
+}
+
+/// Bounds on probes by what the process may open: half of it, so that the rest of the director
+/// is never short.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, hard)) => {
+            let half = usize::try_from(raised(soft, hard) / 2).unwrap_or(usize::MAX);
+            Limits {
+                probes_in_flight: limits.probes_in_flight.min(half),
+                ..limits
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell how many files may be open");
+            limits
+        }
+    }
+}
+
+/// Raises the number of files that may be open as far as it is of use and allowed.
+fn raised(soft: u64, hard: u64) -> u64 {
+    const USEFUL: u64 = 65_536 + 1024;
+    let wanted = hard.min(USEFUL);
+    if soft >= wanted {
+        return soft;
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        Ok(()) => wanted,
+        Err(error) => {
+            tracing::warn!(%error, soft, wanted, "cannot raise the number of open files");
+            soft
+        }
+    }
+}
+
+/// Now, since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the wall clock is for people who read it; nothing is decided by it"
+)]
+fn since_1970() -> Duration {
+    let now = std::time::SystemTime::now();
+    // A clock before 1970 is not set at all.
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Sends the end of an effect to the actor; when that has gone, nobody waits for it.

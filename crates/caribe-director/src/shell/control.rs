@@ -8,6 +8,9 @@
 //! | `GET /v1/connections` | [`ConnectionsPage`]; parameters are those of [`ConnectionsQuery`] |
 //! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
 //! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
+//! | `POST /v1/orders` | takes the operator's order in the body, an [`OrderRequest`]: 204 |
+//! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`HappeningsQuery`] |
+//! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -25,7 +28,7 @@ use axum::extract::{DefaultBodyLimit, Query as Parameters, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use caribe_dataplane::Snapshot;
 use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
@@ -33,10 +36,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::DirectorError;
-use crate::{Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, Status};
+use super::peer::Peer;
+use crate::{
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HappeningsQuery,
+    HistoryQuery, LiveTable, OrderRefusal, OrderRequest, ServerHistory, Status,
+};
 
 /// Connections at one time; more wait in the socket's backlog.
 const CONNECTIONS: usize = 32;
@@ -65,6 +72,12 @@ impl ControlPaths {
     pub const CONNECTIONS: &'static str = "/v1/connections";
     /// Path of what is changed by hand.
     pub const OVERRIDES: &'static str = "/v1/overrides";
+    /// Path of operators' orders.
+    pub const ORDERS: &'static str = "/v1/orders";
+    /// Path of what happened.
+    pub const EVENTS: &'static str = "/v1/events";
+    /// Path of what happened to servers in the last day.
+    pub const HISTORY: &'static str = "/v1/history";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -87,6 +100,11 @@ pub(super) enum Query {
         oneshot::Sender<Result<ConnectionsPage, String>>,
     ),
     Change(Change, oneshot::Sender<Result<(), ChangeRefusal>>),
+    /// An order, and who gives it.
+    Order(OrderRequest, String, oneshot::Sender<Result<(), OrderRefusal>>),
+    History(HistoryQuery, oneshot::Sender<Result<Vec<ServerHistory>, String>>),
+    /// What happened after that number.
+    Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
     Zero(
         Option<ServiceKey>,
         oneshot::Sender<Result<(), ChangeRefusal>>,
@@ -143,7 +161,13 @@ async fn accept(listener: UnixListener, router: Router) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let router = match stream.peer_cred() {
+                    Ok(credentials) => router.clone().layer(Extension(Peer::new(credentials))),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot tell who is on the control socket");
+                        continue;
+                    }
+                };
                 tokio::spawn(async move {
                     serve(stream, router).await;
                     drop(place);
@@ -177,6 +201,9 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::TABLE, get(table))
         .route(ControlPaths::CONNECTIONS, get(connections))
         .route(ControlPaths::OVERRIDES, post(change).delete(revert))
+        .route(ControlPaths::ORDERS, post(order))
+        .route(ControlPaths::EVENTS, get(events))
+        .route(ControlPaths::HISTORY, get(history))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -215,6 +242,57 @@ async fn change(
     }
 }
 
+async fn order(
+    State(queries): State<mpsc::Sender<Query>>,
+    Extension(peer): Extension<Peer>,
+    body: Result<Json<OrderRequest>, JsonRejection>,
+) -> Response {
+    match body {
+        Ok(Json(request)) => {
+            let by = peer.name().await;
+            settle(&queries, |sender| Query::Order(request, by, sender)).await
+        }
+        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
+    }
+}
+
+/// Answers at once if something has happened, else when it does or the time is over.
+async fn events(
+    State(queries): State<mpsc::Sender<Query>>,
+    parameters: Result<Parameters<HappeningsQuery>, QueryRejection>,
+) -> Response {
+    let query = match parameters {
+        Ok(Parameters(query)) => query,
+        Err(rejection) => return failure(rejection.status(), &rejection.body_text()),
+    };
+    let wait = Duration::from_secs(query.wait.min(HappeningsQuery::LONGEST));
+    let more = match ask(&queries, |sender| Query::Happenings(query.after, sender)).await {
+        Some((page, more)) if page.happenings.is_empty() && !wait.is_zero() => more,
+        Some((page, _)) => return Json(page).into_response(),
+        None => return gone(),
+    };
+    wait_for_more(more, wait).await;
+    match ask(&queries, |sender| Query::Happenings(query.after, sender)).await {
+        Some((page, _)) => Json(page).into_response(),
+        None => gone(),
+    }
+}
+
+async fn history(
+    State(queries): State<mpsc::Sender<Query>>,
+    parameters: Result<Parameters<HistoryQuery>, QueryRejection>,
+) -> Response {
+    match parameters {
+        Ok(Parameters(query)) => answer(&queries, |sender| Query::History(query, sender)).await,
+        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
+    }
+}
+
+async fn wait_for_more(mut more: watch::Receiver<u64>, wait: Duration) {
+    // Whether it came, the time is over or the director ends: the next question tells.
+    let _ = tokio::time::timeout(wait, more.changed()).await;
+}
+
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
     settle(&queries, |sender| Query::Change(Change::Revert, sender)).await
 }
@@ -250,9 +328,9 @@ async fn answer<T: serde::Serialize>(
     }
 }
 
-async fn settle(
+async fn settle<R: std::fmt::Display + serde::Serialize>(
     queries: &mpsc::Sender<Query>,
-    query: impl FnOnce(oneshot::Sender<Result<(), ChangeRefusal>>) -> Query,
+    query: impl FnOnce(oneshot::Sender<Result<(), R>>) -> Query,
 ) -> Response {
     match ask(queries, query).await {
         Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),

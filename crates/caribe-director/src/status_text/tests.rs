@@ -5,7 +5,10 @@ use caribe_dataplane::{LiveInterface, Traffic};
 use caribe_model::{Forwarding, MacAddress, NextHop, Protocol, Scheduler, ServiceKey};
 
 use super::*;
-use crate::{AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, TrafficRates};
+use crate::{
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, QuorumStatus,
+    TrafficRates, WatchStatus,
+};
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -40,6 +43,7 @@ fn server(name: &str, place: &str, state: ServerState) -> ServerStatus {
             source_address: address("10.0.0.254"),
             mtu: 1500,
         }),
+        watch: WatchStatus::default(),
     }
 }
 
@@ -104,6 +108,7 @@ fn status() -> Status {
                 ..Traffic::default()
             },
             rates: TrafficRates::default(),
+            quorum: QuorumStatus::default(),
             servers: vec![
                 server("web1", "10.0.0.1", ServerState::Up),
                 server("web2", "10.0.0.2", ServerState::Down),

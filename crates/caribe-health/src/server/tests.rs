@@ -49,7 +49,7 @@ fn finding(passed: bool) -> Finding {
     }
 }
 
-fn judge(state: &mut ServerState, monitor: &str, passed: bool, now: u64) {
+fn judge(state: &mut ServerHealth, monitor: &str, passed: bool, now: u64) {
     assert!(state.judged(&name(monitor), passed, finding(passed), second(now)));
 }
 
@@ -63,7 +63,7 @@ fn failed(weight: u32) -> Claim {
 #[test]
 fn every_monitor_must_pass_and_the_first_reason_is_told() {
     let monitors = [monitor("http"), monitor("tcp")];
-    let mut state = ServerState::new(rules(5), &monitors, None, second(0));
+    let mut state = ServerHealth::new(rules(5), &monitors, None, second(0));
     assert_eq!(state.claim(None), Claim::Awaited);
     judge(&mut state, "tcp", true, 1);
     assert_eq!(state.claim(None), Claim::Awaited);
@@ -108,16 +108,16 @@ fn every_monitor_must_pass_and_the_first_reason_is_told() {
 
 #[test]
 fn without_monitors_a_server_is_up_from_the_start() {
-    let state = ServerState::new(rules(5), &[], None, second(0));
+    let state = ServerHealth::new(rules(5), &[], None, second(0));
     assert_eq!(state.claim(None), Claim::Serves(5));
     let adviser = [monitor_with("load", Initial::Checking, true)];
-    let state = ServerState::new(rules(5), &adviser, None, second(0));
+    let state = ServerHealth::new(rules(5), &adviser, None, second(0));
     assert_eq!(state.claim(None), Claim::Serves(5));
 }
 
 #[test]
 fn a_server_that_comes_back_climbs_and_a_new_one_does_not() {
-    let mut state = ServerState::new(rules(100), &[monitor("tcp")], None, second(0));
+    let mut state = ServerHealth::new(rules(100), &[monitor("tcp")], None, second(0));
     judge(&mut state, "tcp", true, 0);
     assert_eq!(state.claim(None), Claim::Serves(100));
     judge(&mut state, "tcp", false, 1);
@@ -137,7 +137,7 @@ fn a_server_that_comes_back_climbs_and_a_new_one_does_not() {
 
 #[test]
 fn a_long_pause_is_made_up_for_and_a_failure_begins_the_climb_anew() {
-    let mut state = ServerState::new(rules(100), &[monitor("tcp")], None, second(0));
+    let mut state = ServerHealth::new(rules(100), &[monitor("tcp")], None, second(0));
     judge(&mut state, "tcp", false, 0);
     judge(&mut state, "tcp", true, 10);
     assert!(state.tick(second(71)));
@@ -164,7 +164,7 @@ fn the_load_counts_once_the_climb_is_over() {
     };
     let monitors = [monitor("tcp"), monitor_with("load", Initial::LastKnown, true)];
     let load = |load| Reading::Load(Load::new(load).expect("a load"));
-    let mut state = ServerState::new(by_load, &monitors, None, second(0));
+    let mut state = ServerHealth::new(by_load, &monitors, None, second(0));
     state.read(&load(0.0), second(0));
     judge(&mut state, "tcp", true, 1);
     assert_eq!(state.claim(None), Claim::Serves(100));
@@ -187,7 +187,7 @@ fn the_load_counts_once_the_climb_is_over() {
 #[test]
 fn an_agent_weighs_drains_and_takes_out() {
     let monitors = [monitor("tcp"), monitor_with("agent", Initial::LastKnown, true)];
-    let mut state = ServerState::new(rules(8), &monitors, None, second(0));
+    let mut state = ServerHealth::new(rules(8), &monitors, None, second(0));
     judge(&mut state, "tcp", true, 1);
     for (line, claim) in [
         ("75%", Claim::Serves(6)),
@@ -209,7 +209,7 @@ fn an_agent_weighs_drains_and_takes_out() {
 
 #[test]
 fn an_order_stands_above_all_but_a_failure() {
-    let mut state = ServerState::new(rules(8), &[monitor("tcp")], None, second(0));
+    let mut state = ServerHealth::new(rules(8), &[monitor("tcp")], None, second(0));
     assert_eq!(state.claim(Some(Order::Weight(3))), Claim::Awaited);
     judge(&mut state, "tcp", true, 1);
     assert_eq!(state.claim(Some(Order::Weight(3))), Claim::Serves(3));
@@ -227,7 +227,7 @@ fn a_server_that_never_served_is_not_quiesced() {
         quiesce: true,
         ..rules(8)
     };
-    let mut state = ServerState::new(quiesce, &[monitor("tcp")], None, second(0));
+    let mut state = ServerHealth::new(quiesce, &[monitor("tcp")], None, second(0));
     judge(&mut state, "tcp", false, 1);
     assert_eq!(state.claim(None), failed(8));
     judge(&mut state, "tcp", true, 2);
@@ -255,7 +255,7 @@ fn the_initial_state_is_as_configured() {
     ];
     for (initial, adopted, claim, presumption) in cases {
         let monitors = [monitor_with("tcp", initial, false)];
-        let mut state = ServerState::new(rules(8), &monitors, adopted, second(0));
+        let mut state = ServerHealth::new(rules(8), &monitors, adopted, second(0));
         assert_eq!(state.claim(None), claim, "{initial:?} {adopted:?}");
         assert_eq!(state.presumption(&monitors[0]), presumption, "{initial:?} {adopted:?}");
         judge(&mut state, "tcp", true, 1);
@@ -266,28 +266,28 @@ fn the_initial_state_is_as_configured() {
 #[test]
 fn a_restart_goes_on_with_a_climb_and_with_a_weight_by_load() {
     let monitors = [monitor("tcp")];
-    let mut state = ServerState::new(rules(100), &monitors, Some(24), second(0));
+    let mut state = ServerHealth::new(rules(100), &monitors, Some(24), second(0));
     assert_eq!(state.claim(None), Claim::Serves(24));
     judge(&mut state, "tcp", true, 1);
     assert_eq!(state.claim(None), Claim::Serves(24));
     assert!(state.tick(second(20)));
     assert_eq!(state.claim(None), Claim::Serves(48));
     // 25 is no weight of a climb to 100: the file has changed meanwhile.
-    let state = ServerState::new(rules(100), &monitors, Some(25), second(0));
+    let state = ServerHealth::new(rules(100), &monitors, Some(25), second(0));
     assert_eq!(state.claim(None), Claim::Serves(100));
     let by_load = ServerRules {
         by_load: true,
         ..rules(100)
     };
-    let state = ServerState::new(by_load, &monitors, Some(239), second(0));
+    let state = ServerHealth::new(by_load, &monitors, Some(239), second(0));
     assert_eq!(state.claim(None), Claim::Serves(239));
-    let state = ServerState::new(rules(100), &monitors, Some(239), second(0));
+    let state = ServerHealth::new(rules(100), &monitors, Some(239), second(0));
     assert_eq!(state.claim(None), Claim::Serves(100));
 }
 
 #[test]
 fn a_server_that_serves_goes_on_while_a_new_monitor_makes_up_its_mind() {
-    let mut state = ServerState::new(rules(8), &[monitor("tcp")], None, second(0));
+    let mut state = ServerHealth::new(rules(8), &[monitor("tcp")], None, second(0));
     judge(&mut state, "tcp", true, 1);
     state.configure(rules(9), &[monitor("tcp"), monitor("http")], second(2));
     assert_eq!(state.claim(None), Claim::Serves(9));
@@ -313,7 +313,7 @@ proptest! {
         let names = ["a", "b", "c"];
         let monitors = names.map(monitor);
         let rules = ServerRules { quiesce, ..rules(weight) };
-        let mut state = ServerState::new(rules, &monitors, adopted, second(0));
+        let mut state = ServerHealth::new(rules, &monitors, adopted, second(0));
         let mut said = [None; 3];
         let mut now = 0;
         let mut served = adopted.is_some();

@@ -49,6 +49,24 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                 Query::Snapshot(answer) => {
                     answer.send(Ok(Snapshot::default())).expect("asked for");
                 }
+                Query::Order(request, by, answer) => {
+                    assert!(by.starts_with(&format!("{} (uid", own_name())), "{by}");
+                    let refused = Err(OrderRefusal::NoServer(request.id));
+                    let ordered = if request.order.is_some() { Ok(()) } else { refused };
+                    answer.send(ordered).expect("asked for");
+                }
+                Query::History(query, answer) => {
+                    assert_eq!(query.server, Some([10, 0, 0, 1].into()));
+                    answer.send(Ok(Vec::new())).expect("asked for");
+                }
+                Query::Happenings(after, answer) => {
+                    let (sender, more) = watch::channel(after);
+                    let happenings = Vec::new();
+                    let last = after + 1;
+                    let page = HappeningsPage { last, happenings };
+                    answer.send((page, more)).expect("asked for");
+                    drop(sender);
+                }
                 Query::Connections(query, answer) => {
                     assert_eq!(query.limit, Some(7));
                     assert_eq!(query.protocol, Some(Protocol::Udp));
