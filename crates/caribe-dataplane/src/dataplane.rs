@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_model::{
-    Forwarding, NextHop, Scheduler, SchedulerOptions, ServerKey, ServiceKey, Table, Timeouts,
+    Encapsulation, Forwarding, NextHop, Persistence, Policy, Scheduler, SchedulerOptions, Server,
+    ServerKey, Service, ServiceKey, Table, Thresholds, Timeouts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +134,15 @@ pub struct LiveService {
     /// The scheduler's flags and sizes.
     #[serde(default)]
     pub options: SchedulerOptions,
+    /// Client affinity.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// Every datagram is scheduled by itself.
+    #[serde(default)]
+    pub one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    #[serde(default)]
+    pub policy: Policy,
     /// Servers, newest first, as IPVS lists them.
     pub servers: Vec<LiveServer>,
     /// Traffic of the service: of its servers, removed ones included.
@@ -148,14 +158,66 @@ pub struct LiveServer {
     pub forwarding: Forwarding,
     /// Weight.
     pub weight: u32,
+    /// How a tunnel to it wraps packets.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
+    /// How many connections it takes.
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    /// It reached its upper threshold and takes no new connection.
+    #[serde(default)]
+    pub overloaded: bool,
     /// Connections in an active state.
     pub active: u32,
     /// All other connections.
     pub inactive: u32,
+    /// Templates of persistent clients that name it.
+    #[serde(default)]
+    pub persistent: u32,
     /// Counters since the server was added.
     pub traffic: Traffic,
     /// The way there; `None` while it is not resolved.
     pub next_hop: Option<NextHop>,
+}
+
+impl LiveService {
+    /// A service of a table as it begins: no traffic, no connections, no way known yet.
+    pub fn fresh(key: ServiceKey, service: &Service) -> Self {
+        LiveService {
+            key,
+            scheduler: service.scheduler,
+            options: service.options,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            policy: service.policy,
+            servers: service
+                .servers
+                .iter()
+                .rev()
+                .map(LiveServer::fresh)
+                .collect(),
+            traffic: Traffic::default(),
+        }
+    }
+}
+
+impl LiveServer {
+    /// A server of a table as it begins.
+    pub fn fresh(server: &Server) -> Self {
+        LiveServer {
+            key: server.key,
+            forwarding: server.forwarding,
+            weight: server.weight,
+            encapsulation: server.encapsulation,
+            thresholds: server.thresholds,
+            overloaded: false,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            traffic: Traffic::default(),
+            next_hop: None,
+        }
+    }
 }
 
 /// Monotonic counters. Bytes are IP packet lengths before any encapsulation, as in IPVS.

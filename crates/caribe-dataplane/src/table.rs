@@ -227,6 +227,11 @@ impl LiveTable {
         }
     }
 
+    /// What the maps hold, in the director's words.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// Addresses of all services.
     pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
         self.services.keys().filter_map(plan::vip).collect()

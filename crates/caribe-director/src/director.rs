@@ -3,12 +3,15 @@
 mod addresses;
 mod changes;
 mod configuration;
+mod desired;
 mod ordering;
 mod report;
 mod servers;
 mod watching;
 mod way;
 
+#[cfg(test)]
+mod placing_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -30,6 +33,7 @@ use crate::{
 };
 
 use addresses::Addresses;
+use desired::Stale;
 use servers::{Placed, Watched};
 
 /// How long to wait before something that the kernel refused is tried again.
@@ -86,6 +90,8 @@ pub struct Director {
     undo: Option<Overrides>,
     /// The table as last sent to the data plane.
     desired: Table,
+    /// What of it has to be derived anew.
+    stale: Stale,
     /// How the last table was taken.
     taken: Taken,
     /// Ways to servers as last reported.
@@ -165,6 +171,7 @@ impl Director {
             overrides: Overrides::default(),
             undo: None,
             desired: Table::default(),
+            stale: Stale::Everything,
             taken: Taken::Never,
             hops: BTreeMap::new(),
             detached: None,
@@ -184,34 +191,57 @@ impl Director {
 
     /// Takes an event and says what to do about it.
     pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Effect> {
+        self.handle_all([event], now)
+    }
+
+    /// Takes events that happened together, such as a burst of verdicts: one table follows from
+    /// all of them.
+    pub fn handle_all(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        now: Monotonic,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.phase == Phase::Stopping {
-            self.handle_while_stopping(event, &mut effects);
-            return effects;
+        for event in events {
+            if self.phase == Phase::Stopping {
+                self.handle_while_stopping(event, &mut effects);
+            } else {
+                self.take(event, now, &mut effects);
+            }
         }
+        if self.phase != Phase::Stopping {
+            if self.stale != Stale::default() {
+                self.reconcile(&mut effects);
+            }
+            self.settle(&mut effects);
+        }
+        effects
+    }
+
+    fn take(&mut self, event: Event, now: Monotonic, effects: &mut Vec<Effect>) {
         match event {
-            Event::ReloadRequested => self.begin_reload(&mut effects),
+            Event::ReloadRequested => self.begin_reload(effects),
             Event::ConfigLoaded {
                 config,
                 warnings,
                 forwarding,
-            } => self.load(&config, warnings, forwarding, now, &mut effects),
-            Event::ConfigRefused { diagnostics } => self.refuse(diagnostics, &mut effects),
-            Event::Reports(reports) => self.heed(reports, now, &mut effects),
-            Event::NextHop(address, hop) => self.way(address, hop, &mut effects),
-            Event::Applied(result) => self.applied(result.err(), now, &mut effects),
+            } => self.load(&config, warnings, forwarding, now, effects),
+            Event::ConfigRefused { diagnostics } => self.refuse(diagnostics, effects),
+            Event::Report(report) => self.heed(report, now, effects),
+            Event::NextHop(address, hop) => self.way(address, hop, effects),
+            Event::Applied(result) => self.applied(result.err(), now, effects),
             Event::AddressAdded(floating, result) => {
-                self.addresses.added(&floating, result, now, &mut effects);
+                self.addresses.added(&floating, result, now, effects);
             }
             Event::AddressRemoved(floating, result) => {
-                self.addresses.removed(&floating, result, &mut effects);
+                self.addresses.removed(&floating, result, effects);
             }
             Event::Swept(result) => {
                 self.sweeping = false;
-                self.sweep_trouble.note(result.err(), &mut effects);
+                self.sweep_trouble.note(result.err(), effects);
             }
-            Event::Sampled(result) => self.sampled(result, &mut effects),
-            Event::Attached(result) => self.attached(result.err(), now, &mut effects),
+            Event::Sampled(result) => self.sampled(result, effects),
+            Event::Attached(result) => self.attached(result.err(), now, effects),
             Event::NextHopRefused(_, trouble)
             | Event::TimeoutsRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
@@ -221,11 +251,9 @@ impl Director {
                 effects.push(Effect::Log(Notice::Trouble(trouble)));
             }
             Event::DataplaneRemoved(Ok(())) => {}
-            Event::Tick => self.tick(now, &mut effects),
-            Event::ShutdownRequested => self.stop(&mut effects),
+            Event::Tick => self.tick(now, effects),
+            Event::ShutdownRequested => self.stop(effects),
         }
-        self.settle(&mut effects);
-        effects
     }
 
     /// The table that the data plane should hold now.
@@ -263,7 +291,7 @@ impl Director {
             effects.push(Effect::Attach(intent.interfaces.clone()));
         }
         self.addresses.tick(now, effects);
-        self.climb(now, effects);
+        self.climb(now);
     }
 
     fn sampled(&mut self, result: Result<Box<Snapshot>, String>, effects: &mut Vec<Effect>) {
@@ -276,23 +304,6 @@ impl Director {
                 self.sample_trouble.note(None, effects);
             }
             Err(problem) => self.sample_trouble.note(Some(problem), effects),
-        }
-    }
-
-    /// Sends the table when it is not what was last sent. This is the one place where a table is
-    /// derived.
-    fn reconcile(&mut self, effects: &mut Vec<Effect>) {
-        let Some(intent) = &self.intent else {
-            return;
-        };
-        // `Intent::new` has inserted the same services, and `change` what overrides add to them.
-        let (table, problems) = self.derive(intent, &self.overrides, &BTreeMap::new());
-        let problems = problems.into_iter().map(Notice::Trouble);
-        effects.extend(problems.map(Effect::Log));
-        if self.taken == Taken::Never || table != self.desired {
-            self.desired = table.clone();
-            self.taken = Taken::Pending;
-            effects.push(Effect::Apply(table));
         }
     }
 
@@ -355,7 +366,10 @@ impl Director {
         effects.push(Effect::Log(Notice::Stopping { keep }));
         effects.push(Effect::Notify(Notification::Stopping));
         for (server, watched) in std::mem::take(&mut self.servers) {
-            let names = watched.monitors.iter().map(|settings| settings.name.clone());
+            let names = watched
+                .monitors
+                .iter()
+                .map(|settings| settings.name.clone());
             let ids = names.map(|name| MonitorId { server, name });
             effects.extend(ids.map(Effect::StopMonitor));
         }

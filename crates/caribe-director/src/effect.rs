@@ -81,20 +81,3 @@ pub enum Ending {
     /// Something could not be done; why.
     Failed(String),
 }
-
-impl Effect {
-    /// Drops every [`Effect::Apply`] that a later one supersedes: a burst of verdicts is applied
-    /// as one table.
-    pub fn coalesce(effects: &mut Vec<Effect>) {
-        let is_apply = |effect: &Effect| matches!(effect, Effect::Apply(_));
-        let Some(last) = effects.iter().rposition(is_apply) else {
-            return;
-        };
-        let mut position = 0;
-        effects.retain(|effect| {
-            let keep = position >= last || !is_apply(effect);
-            position += 1;
-            keep
-        });
-    }
-}

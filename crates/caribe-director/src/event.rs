@@ -28,8 +28,8 @@ pub enum Event {
         /// Every error and warning, rendered, one element each.
         diagnostics: Vec<String>,
     },
-    /// News of monitors, in their order.
-    Reports(Vec<Report>),
+    /// News of a monitor.
+    Report(Report),
     /// The way to a real server was found, changed or lost.
     NextHop(IpAddr, Option<NextHop>),
     /// [`crate::Effect::SetNextHop`] could not be done.

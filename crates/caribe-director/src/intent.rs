@@ -2,15 +2,15 @@
 
 mod monitoring;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use caribe_config::config::{Config, FloatingAddress, VirtualService};
 use caribe_health::{PoolRules, ServerRules, Settings};
 use caribe_model::{
-    Family, Forwarding, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey, Table,
-    TableError, Timeouts,
+    Family, Forwarding, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
+    ServiceKey, Table, TableError, Timeouts,
 };
 
 /// A configuration, reduced to what the director acts on.
@@ -31,8 +31,10 @@ pub struct Intent {
     pub connections: Option<u32>,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
+    /// The policy of services that are added by hand.
+    pub policy: Policy,
     /// Where each service is in `services`.
-    positions: BTreeMap<ServiceKey, usize>,
+    places: HashMap<ServiceKey, usize>,
 }
 
 /// A virtual service to be balanced.
@@ -46,6 +48,8 @@ pub struct WantedService {
     pub scheduler: Scheduler,
     /// The scheduler's flags and sizes.
     pub options: SchedulerOptions,
+    /// How its connections are treated at the edges of their lives.
+    pub policy: Policy,
     /// What its servers' monitors come to together.
     pub pool: PoolRules,
     /// The server that serves alone without a quorum.
@@ -114,11 +118,11 @@ impl Intent {
                 })?;
             services.push(wanted);
         }
-        let positions = services.iter().map(|wanted| wanted.key).zip(0..).collect();
         let defaults = Timeouts::default();
         let mut intent = Intent {
             serial_no: config.serial_no,
             addresses: addresses(config, &services),
+            places: places(&services),
             services,
             interfaces: BTreeSet::new(),
             timeouts: Timeouts {
@@ -128,7 +132,7 @@ impl Intent {
             },
             connections: config.connections,
             keep_overrides: config.keep_overrides,
-            positions,
+            policy: Policy::default(),
         };
         let carriers = intent.addresses.iter().map(|floating| &floating.interface);
         let asked = carriers.chain(&config.interfaces).chain(interfaces);
@@ -136,17 +140,23 @@ impl Intent {
         Ok(intent)
     }
 
-    /// The service of that identity.
+    /// One of its services.
     pub fn service(&self, key: &ServiceKey) -> Option<&WantedService> {
-        self.services.get(*self.positions.get(key)?)
+        self.services.get(*self.places.get(key)?)
     }
 
     /// Addresses of all servers that are watched or stand by: the ways to them are kept warm.
     pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
         let servers = self.services.iter().flat_map(WantedService::active_servers);
         let servers = servers.map(|server| &server.server);
-        let sorry = self.services.iter().filter_map(|service| service.sorry.as_ref());
-        servers.chain(sorry).map(|server| server.key.address).collect()
+        let sorry = self
+            .services
+            .iter()
+            .filter_map(|service| service.sorry.as_ref());
+        servers
+            .chain(sorry)
+            .map(|server| server.key.address)
+            .collect()
     }
 
     /// Whether a server of that family is reached by NAT.
@@ -170,6 +180,7 @@ impl WantedService {
             },
             scheduler: block.scheduler,
             options: block.options,
+            policy: Policy::default(),
             pool: monitoring::pool(block),
             sorry: monitoring::sorry(block),
             notify: None,
@@ -201,6 +212,18 @@ impl WantedService {
         self.servers.iter().filter(|server| server.active)
     }
 
+    /// The service as the data plane shall hold it, but for its servers.
+    pub(crate) fn without_servers(&self) -> Service {
+        Service {
+            scheduler: self.scheduler,
+            options: self.options,
+            persistence: None,
+            one_packet: false,
+            policy: self.policy,
+            servers: Vec::new(),
+        }
+    }
+
     /// The service as the data plane shall hold it: each active server with the weight that
     /// `weight` gives it, or left out on `None`.
     pub fn with(&self, weight: impl Fn(&WantedServer) -> Option<u32>) -> Service {
@@ -211,14 +234,15 @@ impl WantedService {
             })
         });
         Service {
-            scheduler: self.scheduler,
-            options: self.options,
             servers: servers.collect(),
-            one_packet: false,
-            persistence: None,
-            policy: Default::default(),
+            ..self.without_servers()
         }
     }
+}
+
+fn places(services: &[WantedService]) -> HashMap<ServiceKey, usize> {
+    let places = services.iter().enumerate();
+    places.map(|(at, service)| (service.key, at)).collect()
 }
 
 /// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with

@@ -14,6 +14,7 @@
 //! Start reading at [`Event`], then [`Effect`], then [`Director`].
 #![forbid(unsafe_code)]
 
+mod change;
 mod counting;
 mod director;
 mod effect;
@@ -30,6 +31,7 @@ mod shell;
 mod status;
 mod status_text;
 
+pub use change::{Change, ChangeRefusal, ServiceSettings};
 pub use director::{Director, Setup};
 pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
@@ -39,7 +41,6 @@ pub use intent::{Intent, IntentError, NotifyProgram, WantedServer, WantedService
 pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
 pub use notice::{Level, Notice};
 pub use orders::{OrderRefusal, OrderRequest, StandingOrder};
-pub use overrides::{Change, ChangeRefusal};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{

@@ -137,7 +137,9 @@ impl Notice {
             Notice::Diagnostic { refused: false, .. }
             | Notice::ServerDown(..)
             | Notice::NoServers { .. }
-            | Notice::SorryServer { serving: Some(_), .. }
+            | Notice::SorryServer {
+                serving: Some(_), ..
+            }
             | Notice::WayLost(_)
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
@@ -225,7 +227,11 @@ impl fmt::Display for Notice {
                 "Virtual Server {name}: enough real servers; deactivate sorry_server {sorry}"
             ),
             Notice::Ordered { id, order, by } => match order {
-                Some(order) => write!(f, "{} in {}: {order}, ordered by {by}", id.server, id.service),
+                Some(order) => write!(
+                    f,
+                    "{} in {}: {order}, ordered by {by}",
+                    id.server, id.service
+                ),
                 None => write!(f, "{} in {}: ready, ordered by {by}", id.server, id.service),
             },
             Notice::WayFound(address, _) => write!(f, "the way to real server {address} is known"),

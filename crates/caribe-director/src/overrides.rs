@@ -4,162 +4,16 @@
 //! administrator wants; a monitor still decides whether a server that it watches serves. A server
 //! that only an override names has no monitor, and serves.
 
+mod describe;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use caribe_model::{
-    Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, Server, ServerKey, Service,
-    ServiceKey, Table, Thresholds, Timeouts,
-};
 use caribe_health::ServerId;
-use serde::{Deserialize, Serialize};
+use caribe_model::{Server, ServerKey, Service, ServiceKey, Timeouts};
 
-use crate::{WantedServer, WantedService};
-
-/// A change by hand, in the words of `ipvsadm`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// A new service without servers.
-    AddService(ServiceKey, Scheduler, SchedulerFlags),
-    /// Another scheduler, or other flags.
-    EditService(ServiceKey, Scheduler, SchedulerFlags),
-    /// A service less, and its servers.
-    RemoveService(ServiceKey),
-    /// No services at all.
-    Clear,
-    /// A new server.
-    AddServer(ServiceKey, Server),
-    /// Another weight or forwarding method.
-    EditServer(ServiceKey, Server),
-    /// A server less.
-    RemoveServer(ServiceKey, ServerKey),
-    /// Other timeouts, in seconds; 0 leaves one as it is.
-    SetTimeouts {
-        /// An established TCP connection.
-        tcp: u32,
-        /// A TCP connection after a FIN.
-        tcp_fin: u32,
-        /// UDP.
-        udp: u32,
-    },
-    /// Everything as configured again.
-    Revert,
-}
-
-impl Change {
-    /// The one service that it is about, if it is about one.
-    pub(crate) fn service(&self) -> Option<ServiceKey> {
-        match self {
-            Change::AddService(key, ..)
-            | Change::EditService(key, ..)
-            | Change::RemoveService(key)
-            | Change::AddServer(key, _)
-            | Change::EditServer(key, _)
-            | Change::RemoveServer(key, _) => Some(*key),
-            Change::Clear | Change::SetTimeouts { .. } | Change::Revert => None,
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Change::AddService(key, scheduler, flags) => {
-                write!(f, "add {key} ({})", Scheduling(*scheduler, *flags))
-            }
-            Change::EditService(key, scheduler, flags) => {
-                let scheduling = Scheduling(*scheduler, *flags);
-                write!(f, "edit {key}: scheduler {scheduling}")
-            }
-            Change::RemoveService(key) => write!(f, "remove {key}"),
-            Change::Clear => f.write_str("remove every service"),
-            Change::AddServer(key, server) => write!(f, "{key}: add {}", Shown(server)),
-            Change::EditServer(key, server) => write!(f, "{key}: edit {}", Shown(server)),
-            Change::RemoveServer(key, server) => write!(f, "{key}: remove {server}"),
-            Change::SetTimeouts { tcp, tcp_fin, udp } => {
-                write!(f, "timeouts tcp {tcp}, tcpfin {tcp_fin}, udp {udp}")
-            }
-            Change::Revert => f.write_str("everything as configured"),
-        }
-    }
-}
-
-/// A scheduler with its flags.
-struct Scheduling(Scheduler, SchedulerFlags);
-
-impl fmt::Display for Scheduling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scheduling(scheduler, flags) = self;
-        write!(f, "{scheduler}")?;
-        for (name, flag) in SchedulerFlags::of(*scheduler) {
-            if flags.contains(*flag) {
-                write!(f, " {name}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A server with what can be said of it.
-struct Shown<'a>(&'a Server);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Server {
-            key,
-            forwarding,
-            weight,
-            encapsulation,
-            thresholds,
-        } = self.0;
-        write!(f, "{key} ({forwarding}")?;
-        if *forwarding == Forwarding::Tunnel {
-            write!(f, " {encapsulation}")?;
-        }
-        write!(f, ", weight {weight}")?;
-        if *thresholds != Thresholds::NONE {
-            write!(
-                f,
-                ", thresholds {} {}",
-                thresholds.upper(),
-                thresholds.lower()
-            )?;
-        }
-        f.write_str(")")
-    }
-}
-
-/// Why a change by hand was not made; nothing was changed then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeRefusal {
-    /// The service is there already.
-    #[error("virtual service {0} is there already")]
-    ServiceExists(ServiceKey),
-    /// There is no such service.
-    #[error("there is no virtual service {0}")]
-    NoService(ServiceKey),
-    /// The server is there already.
-    #[error("real server {1} is in virtual service {0} already")]
-    ServerExists(ServiceKey, ServerKey),
-    /// There is no such server.
-    #[error("there is no real server {1} in virtual service {0}")]
-    NoServer(ServiceKey, ServerKey),
-    /// The server is configured and watched, and its monitor keeps it out.
-    #[error(
-        "real server {1} of virtual service {0} is configured, and its monitor keeps it out: it \
-         comes back by itself when it answers"
-    )]
-    Down(ServiceKey, ServerKey),
-    /// No table can hold it, or the data plane refused it; why.
-    #[error("{0}")]
-    Refused(String),
-    /// The director is starting or going down.
-    #[error("the director is starting or going down: try again when it runs")]
-    NotRunning,
-}
+use crate::{Change, ChangeRefusal, Intent, ServiceSettings, WantedServer, WantedService};
 
 /// Everything that was changed by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,14 +29,29 @@ enum ServiceOverride {
     /// It is configured, and gone.
     Removed,
     /// It is all by hand, whatever is configured.
-    Replaced(Service),
+    Replaced {
+        settings: ServiceSettings,
+        /// Oldest first.
+        servers: Vec<Server>,
+    },
     /// It is as configured, but for this.
     Adjusted {
-        scheduler: Option<(Scheduler, SchedulerFlags)>,
+        settings: Option<ServiceSettings>,
         /// Servers in the order in which they were changed; `None` is gone.
         servers: Vec<(ServerKey, Option<Server>)>,
     },
 }
+
+impl ServiceOverride {
+    const NOTHING: Self = ServiceOverride::Adjusted {
+        settings: None,
+        servers: Vec::new(),
+    };
+}
+
+/// The rule for servers that are configured: their weight by what their monitors say, `None`
+/// while they are out.
+pub(crate) type WeightRule<'a> = &'a dyn Fn(&WantedService, &WantedServer) -> Option<u32>;
 
 impl Overrides {
     /// Whether everything is as configured.
@@ -190,7 +59,7 @@ impl Overrides {
         *self == Overrides::default()
     }
 
-    /// Makes a change. `table` is the one that holds now, `configured` tells what the file has.
+    /// Makes a change to a service, or to the timeouts that are in force.
     ///
     /// # Errors
     ///
@@ -198,111 +67,122 @@ impl Overrides {
     pub(crate) fn change(
         &mut self,
         change: &Change,
-        table: &Table,
-        configured: &[WantedService],
-        timeouts: Timeouts,
+        intent: &Intent,
+        weight: WeightRule<'_>,
     ) -> Result<(), ChangeRefusal> {
-        let wanted = |key: &ServiceKey| configured.iter().find(|service| service.key == *key);
-        let known = |key: &ServiceKey| table.service(key).ok_or(ChangeRefusal::NoService(*key));
-        let server_in = |service: &Service, key: ServerKey| {
+        let known = |overrides: &Self, key: &ServiceKey| {
+            let service = overrides.service(key, intent, weight);
+            service.ok_or(ChangeRefusal::NoService(*key))
+        };
+        let holds = |service: &Service, key: ServerKey| {
             service.servers.iter().any(|server| server.key == key)
         };
         match change {
-            Change::AddService(key, scheduler, flags) => {
-                if table.service(key).is_some() {
+            Change::AddService(key, settings) => {
+                if known(self, key).is_ok() {
                     return Err(ChangeRefusal::ServiceExists(*key));
                 }
-                let service = ServiceOverride::Replaced(empty(*scheduler, *flags));
+                let service = ServiceOverride::Replaced {
+                    settings: *settings,
+                    servers: Vec::new(),
+                };
                 self.services.insert(*key, service);
             }
-            Change::EditService(key, scheduler, flags) => {
-                known(key)?;
-                self.edit_service(*key, *scheduler, *flags);
+            Change::EditService(key, settings) => {
+                known(self, key)?;
+                self.edit_service(*key, *settings);
             }
             Change::RemoveService(key) => {
-                known(key)?;
-                match wanted(key) {
+                known(self, key)?;
+                match intent.service(key) {
                     Some(_) => self.services.insert(*key, ServiceOverride::Removed),
                     None => self.services.remove(key),
                 };
             }
             Change::Clear => {
-                self.services = configured
+                self.services = intent
+                    .services
                     .iter()
                     .map(|service| (service.key, ServiceOverride::Removed))
                     .collect();
             }
             Change::AddServer(key, server) => {
-                if server_in(known(key)?, server.key) {
+                if holds(&known(self, key)?, server.key) {
                     return Err(ChangeRefusal::ServerExists(*key, server.key));
                 }
                 self.put_server(*key, server.clone());
             }
             Change::EditServer(key, server) => {
-                if !server_in(known(key)?, server.key) {
+                if !holds(&known(self, key)?, server.key) {
                     return Err(ChangeRefusal::NoServer(*key, server.key));
                 }
                 self.put_server(*key, server.clone());
             }
             Change::RemoveServer(key, server) => {
-                if !server_in(known(key)?, *server) {
+                if !holds(&known(self, key)?, *server) {
                     return Err(ChangeRefusal::NoServer(*key, *server));
                 }
-                let configured = wanted(key).is_some_and(|service| {
+                let configured = intent.service(key).is_some_and(|service| {
                     let mut servers = service.active_servers();
                     servers.any(|known| known.server.key == *server)
                 });
                 self.take_server(*key, *server, configured);
             }
             Change::SetTimeouts { tcp, tcp_fin, udp } => {
+                let before = self.timeouts.unwrap_or(intent.timeouts);
                 let keep = |new: u32, old| match new {
                     0 => old,
-                    seconds => std::time::Duration::from_secs(u64::from(seconds)),
+                    seconds => Duration::from_secs(u64::from(seconds)),
                 };
                 self.timeouts = Some(Timeouts {
-                    tcp: keep(*tcp, timeouts.tcp),
-                    tcp_fin: keep(*tcp_fin, timeouts.tcp_fin),
-                    udp: keep(*udp, timeouts.udp),
+                    tcp: keep(*tcp, before.tcp),
+                    tcp_fin: keep(*tcp_fin, before.tcp_fin),
+                    udp: keep(*udp, before.udp),
                 });
             }
             Change::Revert => *self = Overrides::default(),
         }
-        let nothing = ServiceOverride::Adjusted {
-            scheduler: None,
-            servers: Vec::new(),
-        };
-        self.services.retain(|_, change| *change != nothing);
+        if let Some(key) = change.service()
+            && self.services.get(key) == Some(&ServiceOverride::NOTHING)
+        {
+            self.services.remove(key);
+        }
         Ok(())
     }
 
-    fn entry(&mut self, key: ServiceKey) -> &mut ServiceOverride {
-        self.services
-            .entry(key)
-            .or_insert(ServiceOverride::Adjusted {
-                scheduler: None,
-                servers: Vec::new(),
-            })
+    /// What was changed of a service, to be given back to [`Overrides::put_back`].
+    pub(crate) fn kept(&self, key: &ServiceKey) -> Kept {
+        Kept(*key, self.services.get(key).cloned())
     }
 
-    fn edit_service(&mut self, key: ServiceKey, scheduler: Scheduler, flags: SchedulerFlags) {
+    /// Makes a service what it was.
+    pub(crate) fn put_back(&mut self, kept: Kept) {
+        match kept {
+            Kept(key, Some(service)) => self.services.insert(key, service),
+            Kept(key, None) => self.services.remove(&key),
+        };
+    }
+
+    fn edit_service(&mut self, key: ServiceKey, new: ServiceSettings) {
         match self.entry(key) {
-            ServiceOverride::Replaced(service) => {
-                service.scheduler = scheduler;
-                service.options.flags = flags;
-            }
-            ServiceOverride::Adjusted { scheduler: own, .. } => *own = Some((scheduler, flags)),
+            ServiceOverride::Replaced { settings, .. } => *settings = new,
+            ServiceOverride::Adjusted { settings, .. } => *settings = Some(new),
             // What is gone was refused.
             ServiceOverride::Removed => {}
         }
     }
 
+    fn entry(&mut self, key: ServiceKey) -> &mut ServiceOverride {
+        self.services.entry(key).or_insert(ServiceOverride::NOTHING)
+    }
+
     fn put_server(&mut self, key: ServiceKey, server: Server) {
         match self.entry(key) {
-            ServiceOverride::Replaced(service) => {
-                let mut servers = service.servers.iter_mut();
-                match servers.find(|other| other.key == server.key) {
+            ServiceOverride::Replaced { servers, .. } => {
+                let known = servers.iter_mut().find(|other| other.key == server.key);
+                match known {
                     Some(other) => *other = server,
-                    None => service.servers.push(server),
+                    None => servers.push(server),
                 }
             }
             ServiceOverride::Adjusted { servers, .. } => {
@@ -317,8 +197,8 @@ impl Overrides {
 
     fn take_server(&mut self, key: ServiceKey, server: ServerKey, configured: bool) {
         match self.entry(key) {
-            ServiceOverride::Replaced(service) => {
-                service.servers.retain(|other| other.key != server);
+            ServiceOverride::Replaced { servers, .. } => {
+                servers.retain(|other| other.key != server);
             }
             ServiceOverride::Adjusted { servers, .. } => {
                 servers.retain(|(other, _)| *other != server);
@@ -331,11 +211,35 @@ impl Overrides {
     }
 
     /// Forgets what changed services that the new configuration does not have.
-    pub(crate) fn prune(&mut self, configured: &[WantedService]) {
+    pub(crate) fn prune(&mut self, intent: &Intent) {
         self.services.retain(|key, change| {
-            matches!(change, ServiceOverride::Replaced(_))
-                || configured.iter().any(|service| service.key == *key)
+            matches!(change, ServiceOverride::Replaced { .. }) || intent.service(key).is_some()
         });
+    }
+
+    /// A service as the table shall hold it.
+    pub(crate) fn service(
+        &self,
+        key: &ServiceKey,
+        intent: &Intent,
+        weight: WeightRule<'_>,
+    ) -> Option<Service> {
+        let wanted = intent.service(key);
+        let (settings, changed) = match (self.services.get(key), wanted) {
+            (Some(ServiceOverride::Removed), _) => return None,
+            (Some(ServiceOverride::Replaced { settings, servers }), _) => {
+                return Some(Service {
+                    policy: wanted.map_or(intent.policy, |wanted| wanted.policy),
+                    servers: servers.clone(),
+                    ..settings.service()
+                });
+            }
+            (Some(ServiceOverride::Adjusted { settings, servers }), _) => {
+                (settings.as_ref(), &servers[..])
+            }
+            (None, _) => (None, &[][..]),
+        };
+        Some(adjusted(wanted?, settings, changed, weight))
     }
 
     /// The weight that a configured server was given by hand.
@@ -347,62 +251,22 @@ impl Overrides {
         Some(changed.as_ref()?.weight)
     }
 
-    /// The service that the table shall hold instead of the configured one; `weight` is the rule
-    /// for servers that are configured and watched.
-    pub(crate) fn applied(
-        &self,
-        wanted: &WantedService,
-        weight: impl Fn(&WantedServer) -> Option<u32>,
-    ) -> Option<Service> {
-        let (scheduler, changed) = match self.services.get(&wanted.key) {
-            Some(ServiceOverride::Removed) => return None,
-            Some(ServiceOverride::Replaced(service)) => return Some(service.clone()),
-            Some(ServiceOverride::Adjusted { scheduler, servers }) => (*scheduler, &servers[..]),
-            None => (None, &[][..]),
-        };
-        let change = |key: ServerKey| changed.iter().find(|(other, _)| *other == key);
-        let configured = wanted.active_servers().filter_map(|known| {
-            let server = match change(known.server.key) {
-                Some((_, change)) => change.clone()?,
-                None => known.server.clone(),
-            };
-            let known = WantedServer {
-                server,
-                ..known.clone()
-            };
-            Some(Server {
-                weight: weight(&known)?,
-                ..known.server
-            })
-        });
-        let mut servers: Vec<Server> = configured.collect();
-        let own = changed.iter().filter(|(key, _)| {
-            let mut known = wanted.active_servers();
-            !known.any(|known| known.server.key == *key)
-        });
-        servers.extend(own.filter_map(|(_, server)| server.clone()));
-        let mut service = wanted.with(|_| None);
-        if let Some((scheduler, flags)) = scheduler {
-            service.scheduler = scheduler;
-            service.options.flags = flags;
-        }
-        service.servers = servers;
-        Some(service)
+    /// The service is all by hand, whatever is configured.
+    pub(crate) fn replaces(&self, key: &ServiceKey) -> bool {
+        matches!(
+            self.services.get(key),
+            Some(ServiceOverride::Replaced { .. })
+        )
     }
 
     /// Services that are not configured at all.
-    pub(crate) fn added<'a>(
-        &'a self,
-        configured: &'a [WantedService],
-    ) -> impl Iterator<Item = (ServiceKey, &'a Service)> {
-        let added = self
-            .services
-            .iter()
-            .filter_map(|(key, change)| match change {
-                ServiceOverride::Replaced(service) => Some((*key, service)),
-                _ => None,
-            });
-        added.filter(move |(key, _)| !configured.iter().any(|service| service.key == *key))
+    pub(crate) fn added<'a>(&'a self, intent: &'a Intent) -> impl Iterator<Item = &'a ServiceKey> {
+        let replaced = self.services.iter();
+        let replaced =
+            replaced.filter(|(_, change)| matches!(change, ServiceOverride::Replaced { .. }));
+        replaced
+            .map(|(key, _)| key)
+            .filter(|key| intent.service(key).is_none())
     }
 
     /// Addresses of servers that were put in by hand.
@@ -410,8 +274,8 @@ impl Overrides {
         self.services.values().flat_map(|change| {
             let keys: Vec<ServerKey> = match change {
                 ServiceOverride::Removed => Vec::new(),
-                ServiceOverride::Replaced(service) => {
-                    service.servers.iter().map(|server| server.key).collect()
+                ServiceOverride::Replaced { servers, .. } => {
+                    servers.iter().map(|server| server.key).collect()
                 }
                 ServiceOverride::Adjusted { servers, .. } => servers
                     .iter()
@@ -421,53 +285,51 @@ impl Overrides {
             keys.into_iter().map(|key| key.address)
         })
     }
-
-    /// Each change in words, for status and log.
-    pub(crate) fn describe(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (key, change) in &self.services {
-            match change {
-                ServiceOverride::Removed => lines.push(format!("{key}: removed")),
-                ServiceOverride::Replaced(service) => {
-                    let scheduling = Scheduling(service.scheduler, service.options.flags);
-                    lines.push(format!("{key}: by hand ({scheduling})"));
-                    let servers = service.servers.iter();
-                    lines.extend(servers.map(|server| format!("{key}: {}", Shown(server))));
-                }
-                ServiceOverride::Adjusted { scheduler, servers } => {
-                    let scheduling = scheduler.map(|(name, flags)| Scheduling(name, flags));
-                    let scheduling = scheduling.iter();
-                    lines.extend(scheduling.map(|it| format!("{key}: scheduler {it}")));
-                    lines.extend(servers.iter().map(|(server, change)| match change {
-                        Some(server) => format!("{key}: {}", Shown(server)),
-                        None => format!("{key}: {server} removed"),
-                    }));
-                }
-            }
-        }
-        if let Some(Timeouts { tcp, tcp_fin, udp }) = self.timeouts {
-            lines.push(format!(
-                "timeouts: tcp {}, tcpfin {}, udp {}",
-                tcp.as_secs(),
-                tcp_fin.as_secs(),
-                udp.as_secs()
-            ));
-        }
-        lines
-    }
 }
 
-/// A new service.
-fn empty(scheduler: Scheduler, flags: SchedulerFlags) -> Service {
-    Service {
-        scheduler,
-        options: SchedulerOptions {
-            flags,
-            ..SchedulerOptions::IPVS
-        },
-        servers: Vec::new(),
-        one_packet: false,
-        persistence: None,
-        policy: Default::default(),
+/// What was changed of a service at some time.
+#[derive(Debug)]
+pub(crate) struct Kept(ServiceKey, Option<ServiceOverride>);
+
+/// A configured service with its changes.
+fn adjusted(
+    wanted: &WantedService,
+    settings: Option<&ServiceSettings>,
+    changed: &[(ServerKey, Option<Server>)],
+    weight: WeightRule<'_>,
+) -> Service {
+    let change = |key: ServerKey| changed.iter().find(|(other, _)| *other == key);
+    let configured = wanted.active_servers().filter_map(|known| {
+        if changed.is_empty() {
+            let weight = weight(wanted, known)?;
+            return Some(Server {
+                weight,
+                ..known.server.clone()
+            });
+        }
+        let server = match change(known.server.key) {
+            Some((_, change)) => change.clone()?,
+            None => known.server.clone(),
+        };
+        let known = WantedServer {
+            server,
+            ..known.clone()
+        };
+        Some(Server {
+            weight: weight(wanted, &known)?,
+            ..known.server
+        })
+    });
+    let mut servers: Vec<Server> = configured.collect();
+    let own = changed.iter().filter(|(key, _)| {
+        let mut known = wanted.active_servers();
+        !known.any(|known| known.server.key == *key)
+    });
+    servers.extend(own.filter_map(|(_, server)| server.clone()));
+    let mut service = wanted.without_servers();
+    if let Some(settings) = settings {
+        settings.put(&mut service);
     }
+    service.servers = servers;
+    service
 }

@@ -1,6 +1,6 @@
 //! Watches real servers: nanny's job in Piranha, without a process per server.
 //!
-//! [`probe`] are the eyes: one check of one server, and what was found. [`Monitor`] is the
+//! [`probe`] are the eyes: fourteen ways to look at a server, each bounded in bytes and time. [`Monitor`] is the
 //! judgement: a pure state machine that decides from what probes found whether a server may
 //! serve. [`Monitors`] is the set of them with their timetable and the bound on open sockets,
 //! pure as well: time is a parameter. Only [`spawn`] touches the world: one thread that probes
@@ -23,6 +23,7 @@ mod monitors;
 mod order;
 mod pool;
 pub mod probe;
+mod probers;
 mod server;
 mod settings;
 mod task;
@@ -37,7 +38,7 @@ pub use monitor::{Monitor, Outcome, Presumption, Step};
 pub use monitors::{Limits, Monitors, MonitorsEffect, MonitorsEvent, News, Report, Ticket};
 pub use order::Order;
 pub use pool::{Claim, Placement, Pool, PoolRules};
-pub use server::{Occurrence, Opinion, ServerRules, ServerHealth, Standing};
+pub use server::{Occurrence, Opinion, ServerHealth, ServerRules, Standing};
 pub use settings::Settings;
 pub use task::{MonitorsHandle, spawn};
 pub use timing::{Initial, Timing};

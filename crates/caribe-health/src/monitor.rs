@@ -55,9 +55,13 @@ pub struct Monitor {
 enum State {
     Unknown,
     /// Serves, and has failed so many times in a row.
-    Good { failures: u32 },
+    Good {
+        failures: u32,
+    },
     /// Does not serve, and was good so many times in a row.
-    Bad { successes: u32 },
+    Bad {
+        successes: u32,
+    },
 }
 
 impl Monitor {

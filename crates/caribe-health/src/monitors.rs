@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use caribe_model::Monotonic;
 
-use crate::probe::{Finding, Reading};
+use crate::probe::{Check, Finding, Reading};
 use crate::wheel::Wheel;
 use crate::{Monitor, MonitorId, Outcome, Presumption, ServerId, Settings};
 
@@ -320,7 +320,8 @@ impl Monitors {
             effects.push(report(News::Verdict { passed, finding }));
         }
         if let Some(reading) = &finding.reading {
-            let is_news = matches!(reading, Reading::Load(_)) || watched.told.as_ref() != Some(reading);
+            let is_news =
+                matches!(reading, Reading::Load(_)) || watched.told.as_ref() != Some(reading);
             if is_news {
                 effects.push(report(News::Reading(reading.clone())));
                 watched.told = Some(reading.clone());
@@ -358,7 +359,7 @@ impl Monitors {
             let Some(watched) = at(&mut self.watched, place) else {
                 continue;
             };
-            let is_program = watched.settings.check.runs_program();
+            let is_program = matches!(*watched.settings.check, Check::Program(_) | Check::Ssh(_));
             if is_program && !programs {
                 self.programs_due.push_back(place);
                 continue;

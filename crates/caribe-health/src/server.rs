@@ -11,7 +11,8 @@ use caribe_model::Monotonic;
 use serde::{Deserialize, Serialize};
 
 use crate::climb::Climb;
-use crate::probe::{AgentReport, AgentWish, Finding, Reading};
+use crate::probe::agent::{AgentReport, AgentWish};
+use crate::probe::{Finding, Reading};
 use crate::weight::load_adjusted;
 use crate::{Claim, History, Initial, MonitorName, Order, Presumption, Settings};
 
@@ -167,12 +168,7 @@ impl ServerHealth {
     }
 
     /// Takes a changed configuration.
-    pub fn configure(
-        &mut self,
-        rules: ServerRules,
-        monitors: &[Arc<Settings>],
-        now: Monotonic,
-    ) {
+    pub fn configure(&mut self, rules: ServerRules, monitors: &[Arc<Settings>], now: Monotonic) {
         let before = std::mem::replace(&mut self.rules, rules);
         if before.weight != rules.weight || !rules.by_load {
             self.balanced = None;
@@ -187,8 +183,10 @@ impl ServerHealth {
     /// that serves goes on while a new monitor makes up its mind.
     fn watch(&mut self, monitors: &[Arc<Settings>], now: Monotonic) {
         let names = |settings: &Arc<Settings>| settings.name.clone();
-        let wanted: BTreeMap<MonitorName, bool> =
-            monitors.iter().map(|one| (names(one), one.advises)).collect();
+        let wanted: BTreeMap<MonitorName, bool> = monitors
+            .iter()
+            .map(|one| (names(one), one.advises))
+            .collect();
         self.opinions.retain(|name, _| wanted.contains_key(name));
         for (name, advises) in wanted {
             let opinion = self.opinions.entry(name).or_insert(Opinion {
@@ -337,7 +335,10 @@ impl ServerHealth {
         }
         match (self.standing, standing) {
             (Standing::Down, Standing::Up) => {
-                let climb = self.rules.ramp.map(|every| Climb::started(self.rules.weight, every, now));
+                let climb = self
+                    .rules
+                    .ramp
+                    .map(|every| Climb::started(self.rules.weight, every, now));
                 self.climb = climb.filter(|climb| !climb.has_arrived(self.rules.weight));
             }
             (_, Standing::Down) => {
@@ -396,7 +397,10 @@ impl ServerHealth {
 
     /// The reason why it is down: that of the monitor that spoke against it first.
     pub fn trouble(&self) -> Option<(&MonitorName, &Finding)> {
-        let against = self.opinions.iter().filter(|(_, opinion)| opinion.verdict == Some(false));
+        let against = self
+            .opinions
+            .iter()
+            .filter(|(_, opinion)| opinion.verdict == Some(false));
         let first = against.min_by_key(|(_, opinion)| opinion.since);
         first.and_then(|(name, opinion)| Some((name, opinion.finding.as_ref()?)))
     }

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::monitors::Ticket;
-use crate::probe::{Code, Finding, Text, probe};
+use crate::probe::{Code, Finding, Text};
+use crate::probers::Probers;
 use crate::{
     Clock, Limits, MonitorId, Monitors, MonitorsEffect, MonitorsEvent, Presumption, Report,
     ServerId, Settings,
@@ -25,6 +26,8 @@ pub struct MonitorsHandle {
 #[derive(Debug)]
 enum Command {
     Event(MonitorsEvent),
+    /// Files that checks are made of may have changed.
+    Reread,
     /// Asks for what each monitor found last.
     Latest(oneshot::Sender<Vec<(MonitorId, Finding)>>),
 }
@@ -47,6 +50,11 @@ impl MonitorsHandle {
     /// Stops watching a server. A report that is already under way may still arrive.
     pub fn stop(&self, id: MonitorId) {
         self.send(Command::Event(MonitorsEvent::Stop(id)));
+    }
+
+    /// Reads the files of checks anew, such as certificates, before they are used next.
+    pub fn reread(&self) {
+        self.send(Command::Reread);
     }
 
     /// What each monitor found last, in the order of their identities; those that have not
@@ -102,12 +110,17 @@ async fn run(
     outbox: mpsc::Sender<Report>,
 ) {
     let (ended, mut ends) = mpsc::unbounded_channel();
+    let mut probers = Probers::new(clock);
     let mut effects = Vec::new();
     loop {
         let wake = monitors.next_wake().map(|moment| clock.instant(moment));
         let event = tokio::select! {
             command = inbox.recv() => match command {
                 Some(Command::Event(event)) => event,
+                Some(Command::Reread) => {
+                    probers.reread();
+                    continue;
+                }
                 Some(Command::Latest(answer)) => {
                     let latest = monitors.latest();
                     let latest = latest.map(|(id, finding)| (id.clone(), finding.clone()));
@@ -136,7 +149,7 @@ async fn run(
                         finding: None,
                         ended: ended.clone(),
                     };
-                    tokio::task::spawn_local(run_probe(settings, end));
+                    tokio::task::spawn_local(finish(probers.probe(settings), end));
                 }
                 MonitorsEffect::Report(report) => {
                     if outbox.send(report).await.is_err() {
@@ -155,9 +168,8 @@ async fn run(
     }
 }
 
-async fn run_probe(settings: Arc<Settings>, mut end: End) {
-    let limit = settings.timing.limit;
-    end.finding = Some(probe(&settings.check, &settings.target, limit).await);
+async fn finish(probe: impl Future<Output = Finding>, mut end: End) {
+    end.finding = Some(probe.await);
 }
 
 /// Reports the end of a probe when it is dropped, so that a probe that breaks down ends too.
@@ -179,3 +191,6 @@ impl Drop for End {
         drop(self.ended.send((self.ticket, finding)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,10 @@ mod tests {
             assert_eq!((timing.rise, timing.fall), (rise, 1));
             assert_eq!(timing.interval, timing.limit);
         }
-        assert_eq!(Timing::piranha(Duration::ZERO, SECOND).interval, Timing::SHORTEST);
+        assert_eq!(
+            Timing::piranha(Duration::ZERO, SECOND).interval,
+            Timing::SHORTEST
+        );
     }
 
     #[test]

@@ -102,7 +102,15 @@ mod tests {
     #[test]
     fn weights_are_adjusted_about_every_twenty_seconds() {
         let second = Duration::from_secs(1);
-        for (interval, between) in [(1, 20), (6, 18), (7, 14), (10, 20), (11, 11), (20, 20), (21, 21)] {
+        for (interval, between) in [
+            (1, 20),
+            (6, 18),
+            (7, 14),
+            (10, 20),
+            (11, 11),
+            (20, 20),
+            (21, 21),
+        ] {
             assert_eq!(cadence(second * interval), second * between);
         }
     }

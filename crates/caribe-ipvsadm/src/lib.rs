@@ -42,7 +42,7 @@ pub use daemon::{Daemon, DaemonRole, Timeouts};
 pub use destination::{Checksum, Destination, DestinationId, Forwarding, Tunnel};
 pub use kernel::{Call, Kernel, KernelError};
 pub use live::{LiveDestination, LiveService, Rates, Statistics};
-pub use model::Unsupported;
+pub use model::{ServerRefusal, Unsupported};
 pub use names::{Names, Numeric};
 pub use parse::parse;
 pub use program::{Output, program};

@@ -1,10 +1,15 @@
 //! Between IPVS's vocabulary and that of `caribe_model`, which is what the data plane can do.
 
-use caribe_model::{Scheduler, Server, ServerKey, ServiceKey};
+use std::num::NonZeroU16;
+
+use caribe_model::{
+    Encapsulation, GueChecksum, Policy, SchedulerOptions, Server, ServerKey, ServiceKey,
+    Thresholds, ThresholdsCrossed,
+};
 
 use crate::{
-    Destination, DestinationId, Forwarding, Netmask, Protocol, SchedulerFlags, SchedulerName,
-    Service, ServiceId, Tunnel,
+    Checksum, Destination, DestinationId, Forwarding, Netmask, Persistence, Protocol,
+    SchedulerFlags, SchedulerName, Service, ServiceId, Tunnel,
 };
 
 /// Something of IPVS that this release cannot do.
@@ -19,29 +24,40 @@ fn unsupported<T>(what: impl Into<String>) -> Result<T, Unsupported> {
     Err(Unsupported { what: what.into() })
 }
 
-impl TryFrom<ServiceId> for ServiceKey {
-    type Error = Unsupported;
+impl From<Protocol> for caribe_model::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => caribe_model::Protocol::Tcp,
+            Protocol::Udp => caribe_model::Protocol::Udp,
+            Protocol::Sctp => caribe_model::Protocol::Sctp,
+        }
+    }
+}
 
-    fn try_from(id: ServiceId) -> Result<Self, Unsupported> {
-        let (protocol, address, port) = match id {
-            ServiceId::Mark { .. } => return unsupported("firewall marks (-f)"),
-            ServiceId::Address { port: 0, .. } => return unsupported("services of all ports"),
+impl From<caribe_model::Protocol> for Protocol {
+    fn from(protocol: caribe_model::Protocol) -> Self {
+        match protocol {
+            caribe_model::Protocol::Tcp => Protocol::Tcp,
+            caribe_model::Protocol::Udp => Protocol::Udp,
+            caribe_model::Protocol::Sctp => Protocol::Sctp,
+        }
+    }
+}
+
+impl From<ServiceId> for ServiceKey {
+    fn from(id: ServiceId) -> Self {
+        match id {
             ServiceId::Address {
                 protocol,
                 address,
                 port,
-            } => (protocol, address, port),
-        };
-        let protocol = match protocol {
-            Protocol::Tcp => caribe_model::Protocol::Tcp,
-            Protocol::Udp => caribe_model::Protocol::Udp,
-            Protocol::Sctp => return unsupported("SCTP (--sctp-service)"),
-        };
-        Ok(ServiceKey::Address {
-            protocol,
-            address,
-            port,
-        })
+            } => ServiceKey::Address {
+                protocol: protocol.into(),
+                address,
+                port,
+            },
+            ServiceId::Mark { mark, family } => ServiceKey::Mark { mark, family },
+        }
     }
 }
 
@@ -53,11 +69,7 @@ impl From<ServiceKey> for ServiceId {
                 address,
                 port,
             } => ServiceId::Address {
-                protocol: match protocol {
-                    caribe_model::Protocol::Tcp => Protocol::Tcp,
-                    caribe_model::Protocol::Udp => Protocol::Udp,
-                    caribe_model::Protocol::Sctp => Protocol::Sctp,
-                },
+                protocol: protocol.into(),
                 address,
                 port,
             },
@@ -84,92 +96,163 @@ impl From<DestinationId> for ServerKey {
     }
 }
 
-impl From<caribe_model::Forwarding> for Forwarding {
-    fn from(forwarding: caribe_model::Forwarding) -> Self {
-        match forwarding {
-            caribe_model::Forwarding::Nat => Forwarding::Masquerade,
-            caribe_model::Forwarding::Direct => Forwarding::Direct,
-            caribe_model::Forwarding::Tunnel => Forwarding::Tunnel(Tunnel::Ipip),
-        }
-    }
-}
-
-/// What the data plane knows of a service: identity, scheduler and its flags.
-type PlainService = (ServiceKey, Scheduler, caribe_model::SchedulerFlags);
-
 impl Service {
-    /// A service that has nothing but a scheduler with its flags.
-    pub fn plain(
-        key: ServiceKey,
-        scheduler: Scheduler,
-        flags: caribe_model::SchedulerFlags,
-    ) -> Self {
+    /// A service of the model; its servers and its policy are not told here.
+    pub fn from_model(key: ServiceKey, service: &caribe_model::Service) -> Self {
+        let persistence = service.persistence;
         Service {
             id: key.into(),
-            scheduler: SchedulerName::new(scheduler.name()),
-            flags: SchedulerFlags::from_bits(flags.bits()),
-            persistence: None,
-            netmask: Netmask::whole(key.family()),
+            scheduler: SchedulerName::new(service.scheduler.name()),
+            flags: SchedulerFlags::from_bits(service.options.flags.bits()),
+            persistence: persistence.map(|it| Persistence {
+                timeout: it.timeout,
+            }),
+            netmask: match persistence.map(|it| it.netmask) {
+                Some(caribe_model::Netmask::V4(mask)) => Netmask::V4(mask),
+                Some(caribe_model::Netmask::V6(prefix)) => Netmask::V6(prefix.into()),
+                None => Netmask::whole(key.family()),
+            },
             engine: None,
-            one_packet: false,
+            one_packet: service.one_packet,
         }
     }
 
-    /// Identity, scheduler and its flags, if there is nothing else to it.
+    /// The service in the model's words, without servers and with IPVS's policy. A scheduler that
+    /// IPVS does not have either is `Ok(None)`.
+    ///
+    /// A netmask without persistence is left out: it means nothing, and the next edit says it
+    /// anew. A timeout longer than [`caribe_model::Persistence::LONGEST`] is shortened to that.
     ///
     /// # Errors
     ///
-    /// Names the first thing that this release cannot do. A scheduler that IPVS does not have
-    /// either is `Ok(None)`.
-    pub fn to_model(&self) -> Result<Option<PlainService>, Unsupported> {
-        let key = ServiceKey::try_from(self.id);
-        if self.persistence.is_some() {
-            return unsupported("persistence (-p)");
-        }
-        let key = key?;
+    /// Names what this release cannot do.
+    pub fn to_model(&self) -> Result<Option<(ServiceKey, caribe_model::Service)>, Unsupported> {
         if self.engine.is_some() {
             return unsupported("persistence engines (--pe)");
         }
-        if self.one_packet {
-            return unsupported("one-packet scheduling (-o)");
-        }
-        if !self.netmask.is_whole() {
-            return unsupported("netmasks (-M)");
-        }
-        let name = self.scheduler.as_str();
-        let flags = caribe_model::SchedulerFlags::from_bits(self.flags.bits());
-        match name.parse() {
-            // There are three bits on both sides.
-            Ok(scheduler) => Ok(Some((key, scheduler, flags.unwrap_or_default()))),
-            Err(_) if SchedulerName::KNOWN.contains(&name) => {
-                unsupported(format!("scheduler {name}"))
+        let Ok(scheduler) = self.scheduler.as_str().parse() else {
+            let name = self.scheduler.as_str();
+            if SchedulerName::KNOWN.contains(&name) {
+                return unsupported(format!("scheduler {name}"));
             }
-            Err(_) => Ok(None),
-        }
+            return Ok(None);
+        };
+        // There are three bits on both sides.
+        let flags = caribe_model::SchedulerFlags::from_bits(self.flags.bits()).unwrap_or_default();
+        let netmask = match self.netmask {
+            Netmask::V4(mask) => caribe_model::Netmask::V4(mask),
+            // A prefix that no address has is the table's to refuse.
+            Netmask::V6(prefix) => {
+                caribe_model::Netmask::V6(u8::try_from(prefix).unwrap_or(u8::MAX))
+            }
+        };
+        let persistence = self.persistence.map(|it| caribe_model::Persistence {
+            timeout: it.timeout.min(caribe_model::Persistence::LONGEST),
+            netmask,
+        });
+        let service = caribe_model::Service {
+            scheduler,
+            options: SchedulerOptions {
+                flags,
+                ..SchedulerOptions::IPVS
+            },
+            persistence,
+            one_packet: self.one_packet,
+            policy: Policy::default(),
+            servers: Vec::new(),
+        };
+        Ok(Some((self.id.into(), service)))
     }
 }
 
-impl TryFrom<&Destination> for Server {
-    type Error = Unsupported;
+/// Why a server cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServerRefusal {
+    /// IPVS: `EINVAL`.
+    #[error("GUE needs a port")]
+    NoPort,
+    /// IPVS: `ERANGE`.
+    #[error(transparent)]
+    Thresholds(#[from] ThresholdsCrossed),
+    /// Not here.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+}
 
-    fn try_from(server: &Destination) -> Result<Self, Unsupported> {
-        if server.upper_threshold != 0 || server.lower_threshold != 0 {
-            return unsupported("thresholds (-x, -y)");
-        }
-        let forwarding = match server.forwarding {
-            Forwarding::Masquerade => caribe_model::Forwarding::Nat,
-            Forwarding::Direct => caribe_model::Forwarding::Direct,
-            Forwarding::Tunnel(Tunnel::Ipip) => caribe_model::Forwarding::Tunnel,
-            Forwarding::Tunnel(Tunnel::Gue { .. }) => return unsupported("GUE (--tun-type gue)"),
-            Forwarding::Tunnel(Tunnel::Gre { .. }) => return unsupported("GRE (--tun-type gre)"),
-            Forwarding::Local => return unsupported("local delivery"),
+impl TryFrom<&Destination> for Server {
+    type Error = ServerRefusal;
+
+    fn try_from(server: &Destination) -> Result<Self, ServerRefusal> {
+        let (forwarding, encapsulation) = match server.forwarding {
+            Forwarding::Masquerade => (caribe_model::Forwarding::Nat, Encapsulation::Ipip),
+            Forwarding::Direct => (caribe_model::Forwarding::Direct, Encapsulation::Ipip),
+            Forwarding::Tunnel(tunnel) => {
+                (caribe_model::Forwarding::Tunnel, encapsulation(tunnel)?)
+            }
+            Forwarding::Local => unsupported("local delivery by name")?,
         };
         Ok(Server {
             key: server.id.into(),
             forwarding,
             weight: server.weight,
-            encapsulation: Default::default(),
-            thresholds: Default::default(),
+            encapsulation,
+            thresholds: Thresholds::new(server.upper_threshold, server.lower_threshold)?,
         })
     }
 }
+
+fn encapsulation(tunnel: Tunnel) -> Result<Encapsulation, ServerRefusal> {
+    Ok(match tunnel {
+        Tunnel::Ipip => Encapsulation::Ipip,
+        Tunnel::Gue { port, checksum } => Encapsulation::Gue {
+            port: NonZeroU16::new(port).ok_or(ServerRefusal::NoPort)?,
+            checksum: match checksum {
+                Checksum::Without => GueChecksum::None,
+                Checksum::With => GueChecksum::Full,
+                Checksum::Remote => GueChecksum::Remote,
+            },
+        },
+        Tunnel::Gre { checksum } => Encapsulation::Gre {
+            // The parser knows no other for GRE.
+            checksum: checksum != Checksum::Without,
+        },
+    })
+}
+
+impl From<&Server> for Destination {
+    fn from(server: &Server) -> Self {
+        Destination {
+            id: server.key.into(),
+            forwarding: match server.forwarding {
+                caribe_model::Forwarding::Nat => Forwarding::Masquerade,
+                caribe_model::Forwarding::Direct => Forwarding::Direct,
+                caribe_model::Forwarding::Tunnel => {
+                    Forwarding::Tunnel(match server.encapsulation {
+                        Encapsulation::Ipip => Tunnel::Ipip,
+                        Encapsulation::Gue { port, checksum } => Tunnel::Gue {
+                            port: port.get(),
+                            checksum: match checksum {
+                                GueChecksum::None => Checksum::Without,
+                                GueChecksum::Full => Checksum::With,
+                                GueChecksum::Remote => Checksum::Remote,
+                            },
+                        },
+                        Encapsulation::Gre { checksum } => Tunnel::Gre {
+                            checksum: if checksum {
+                                Checksum::With
+                            } else {
+                                Checksum::Without
+                            },
+                        },
+                    })
+                }
+            },
+            weight: server.weight,
+            upper_threshold: server.thresholds.upper(),
+            lower_threshold: server.thresholds.lower(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

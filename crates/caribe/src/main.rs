@@ -14,6 +14,7 @@ mod logging;
 mod names;
 mod output;
 mod real_server;
+mod server;
 mod status;
 
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Director(arguments) => director::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Server(arguments) => server::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),
     }

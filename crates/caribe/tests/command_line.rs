@@ -68,7 +68,7 @@ fn check_accepts_a_good_file() {
 fn check_shows_every_error_with_its_place() {
     let directory = directory();
     let bad = GOOD
-        .replace("protocol = tcp", "protocol = sctp")
+        .replace("protocol = tcp", "protocol = ddp")
         .replace("timeout = 6", "timeout = soon");
     fs::write(directory.path().join("lvs.cf"), bad).expect("written");
     let output = caribe(directory.path(), &["check", "lvs.cf"]);
@@ -165,11 +165,11 @@ fn ipvsadm_by_its_own_name() {
         "Illegal 'weight' option with the 'add-service' command\n"
     );
     // What no director could do in this release is told without one.
-    let output = run(&["-A", "-f", "7"]);
+    let output = run(&["-A", "-u", "10.0.0.1:5060", "--pe", "sip"]);
     assert_eq!(output.status.code(), Some(255));
     assert_eq!(
         text(&output.stderr),
-        "not supported in this release: firewall marks (-f)\n"
+        "not supported in this release: persistence engines (--pe)\n"
     );
     let output = run(&["--version"]);
     assert_eq!(output.status.code(), Some(0));
@@ -228,7 +228,7 @@ fn bad_arguments_are_refused_with_2() {
 fn a_director_refuses_a_broken_file_with_every_diagnostic() {
     let directory = directory();
     let bad = GOOD
-        .replace("protocol = tcp", "protocol = sctp")
+        .replace("protocol = tcp", "protocol = ddp")
         .replace("timeout = 6", "timeout = soon");
     fs::write(directory.path().join("lvs.cf"), bad).expect("written");
     let output = caribe(

@@ -210,6 +210,48 @@ fn the_table_is_listed_changed_saved_and_restored() {
     bed.does(&format!("-a -t {own} -r {} -m -w 3", web(1)));
     bed.requests(&own, 5);
 
+    // Everything that can be said of a service and its servers is listed, and saved but for the
+    // thresholds. An edit forgets what it does not say.
+    let (all, query) = (
+        lan_v4(DIRECTOR).to_string(),
+        format!("{}:53", lan_v4(DIRECTOR)),
+    );
+    bed.does(&format!(
+        "-A -t {all}:0 -s sh -b sh-fallback -p 600 -M 255.255.255.0"
+    ));
+    bed.does(&format!("-A -u {query} -s rr -o"));
+    bed.does(&format!(
+        "-a -u {query} -r 198.51.100.9 -i --tun-type gue --tun-port 6080 --tun-csum -x 100 -y 80"
+    ));
+    let listed = bed.does("-Ln --tun-info");
+    for line in [
+        format!("TCP  {all}:0 sh (sh-fallback) persistent 600 mask 255.255.255.0\n"),
+        format!("UDP  {query} rr ops\n"),
+        "  -> 198.51.100.9:53              Tunnel  gue:6080:+c   1      0          0         \n"
+            .to_owned(),
+    ] {
+        assert!(listed.contains(&line), "{line}: {listed}");
+    }
+    let listed = bed.does("-Ln --thresholds");
+    let line = "  -> 198.51.100.9:53              100        80         0          0         \n";
+    assert!(listed.contains(line), "{listed}");
+    let saved = bed.does("-S -n");
+    for line in [
+        format!("-A -t {all}:0 -s sh -p 600 -M 255.255.255.0 -b sh-fallback\n"),
+        format!("-A -u {query} -s rr -o\n"),
+        format!(
+            "-a -u {query} -r 198.51.100.9:53 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum\n"
+        ),
+    ] {
+        assert!(saved.contains(&line), "{line}: {saved}");
+    }
+    bed.does(&format!("-e -u {query} -r 198.51.100.9 -i"));
+    let listed = bed.does("-Ln --thresholds");
+    let line = "  -> 198.51.100.9:53              0          0          0          0         \n";
+    assert!(listed.contains(line), "{listed}");
+    bed.does(&format!("-D -u {query}"));
+    bed.does(&format!("-D -t {all}:0"));
+
     bed.does("--set 7200 0 60");
     assert_eq!(
         bed.does("-L --timeout"),
@@ -249,12 +291,12 @@ fn the_table_is_listed_changed_saved_and_restored() {
     bed.refuses("-D -t 192.0.2.1:80", "No such service");
     bed.refuses(&format!("-d -t {vip} -r 192.0.2.9"), "No such destination");
     bed.refuses(
-        "-A -f 7",
-        "not supported in this release: firewall marks (-f)",
+        &format!("-E -t {vip} -p 300 --pe sip"),
+        "not supported in this release: persistence engines (--pe)",
     );
     bed.refuses(
-        &format!("-E -t {vip} -p 300"),
-        "not supported in this release: persistence (-p)",
+        &format!("-e -t {vip} -r {} -m -x 5 -y 6", web(2)),
+        "Numerical result out of range",
     );
     let nosuch = format!("-E -t {vip} -s nosuch");
     bed.refuses(&nosuch, "Scheduler or persistence engine not found");

@@ -1,10 +1,10 @@
 //! The live state, read back from the maps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use caribe_model::ServiceKey;
+use caribe_model::{Server, ServerKey, ServiceKey};
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::Load;
 use caribe_packet::verdict::Verdict;
@@ -47,6 +47,10 @@ impl XdpDataplane {
 
     fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
         let service = &self.live.services[key];
+        let model = self.live.table().service(key);
+        let models = model.into_iter().flat_map(|model| &model.servers);
+        let models: HashMap<ServerKey, &Server> =
+            models.map(|server| (server.key, server)).collect();
         let mut traffic = self.maps.ledger(service.id)?;
         for (index, discarded) in &self.live.trash {
             if discarded.service == Some(*key) {
@@ -57,12 +61,17 @@ impl XdpDataplane {
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
             let load = self.load(*index);
+            let model = models.get(&server.key);
             let live = LiveServer {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
+                encapsulation: model.map(|model| model.encapsulation).unwrap_or_default(),
+                thresholds: model.map(|model| model.thresholds).unwrap_or_default(),
+                overloaded: false,
                 active: load.active(),
                 inactive: load.inactive(),
+                persistent: 0,
                 traffic: self.maps.traffic(*index)?,
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
@@ -73,6 +82,9 @@ impl XdpDataplane {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
+            persistence: model.and_then(|model| model.persistence),
+            one_packet: model.is_some_and(|model| model.one_packet),
+            policy: model.map(|model| model.policy).unwrap_or_default(),
             servers,
             traffic,
         })

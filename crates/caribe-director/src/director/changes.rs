@@ -1,65 +1,98 @@
 //! Changes by hand: `ipvsadm` and whatever else speaks to the control socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use caribe_dataplane::Snapshot;
-use caribe_model::{ServerKey, ServiceKey, Table, Timeouts};
+use caribe_model::{ServiceKey, Table, Timeouts};
 
 use super::Director;
-use super::servers::Placed;
-use crate::overrides::Overrides;
-use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase, WantedServer};
+use super::desired::Stale;
+use crate::overrides::{Overrides, WeightRule};
+use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase};
 
 impl Director {
-    /// Makes a change by hand, and says what to do about it. When the data plane refuses the
-    /// table that comes of it, the next [`crate::Event::Applied`] takes the change back.
+    /// Makes changes by hand, one after the other, and says what to do about them: what came of
+    /// each, and the effects of all. When the data plane refuses the table that comes of it, the
+    /// next [`crate::Event::Applied`] takes all of them back.
     ///
-    /// # Errors
-    ///
-    /// Refuses what IPVS would refuse, and what a monitor would undo at once; nothing is changed
-    /// then.
-    pub fn change(&mut self, change: &Change) -> Result<Vec<Effect>, ChangeRefusal> {
+    /// A change is refused that IPVS would refuse, or that a monitor would undo at once; it
+    /// changes nothing then.
+    pub fn change(&mut self, changes: &[Change]) -> (Vec<Result<(), ChangeRefusal>>, Vec<Effect>) {
         let Some(intent) = &self.intent else {
-            return Err(ChangeRefusal::NotRunning);
+            return (vec![Err(ChangeRefusal::NotRunning); changes.len()], vec![]);
         };
         if !matches!(self.phase, Phase::Running | Phase::Reloading) {
-            return Err(ChangeRefusal::NotRunning);
+            return (vec![Err(ChangeRefusal::NotRunning); changes.len()], vec![]);
         }
         let mut overrides = self.overrides.clone();
         let before = self.timeouts(intent);
-        overrides.change(change, &self.desired, &intent.services, before)?;
-        let placements: BTreeMap<ServiceKey, Placed> = intent
-            .services
-            .iter()
-            .filter(|wanted| change.service().is_none_or(|key| key == wanted.key))
-            .map(|wanted| (wanted.key, self.placed(wanted, &overrides)))
-            .collect();
-        let (table, problems) = self.derive(intent, &overrides, &placements);
-        if let Some(problem) = problems.into_iter().next() {
-            return Err(ChangeRefusal::Refused(problem));
-        }
-        if let Change::AddServer(key, server) = change
-            && !holds(&table, key, server.key)
-        {
-            return Err(ChangeRefusal::Down(*key, server.key));
+        let mut effects = Vec::new();
+        let mut results = Vec::with_capacity(changes.len());
+        let mut stale = Stale::default();
+        for change in changes {
+            let result = self.change_one(change, &mut overrides, intent);
+            if result.is_ok() {
+                effects.push(Effect::Log(Notice::Changed(change.clone())));
+                match change.service() {
+                    Some(key) => stale.add(*key),
+                    None => stale = Stale::Everything,
+                }
+            }
+            results.push(result);
         }
         let timeouts = overrides.timeouts.unwrap_or(intent.timeouts);
-        let previous = std::mem::replace(&mut self.overrides, overrides);
-        let touched = placements.into_keys().collect();
-        let mut effects = vec![Effect::Log(Notice::Changed(change.clone()))];
         if timeouts != before {
             effects.push(Effect::SetTimeouts(timeouts));
         }
-        self.replace(touched, &mut effects);
+        let previous = std::mem::replace(&mut self.overrides, overrides);
         let applied = effects.len();
+        self.stale.join(stale);
         self.reconcile(&mut effects);
         if effects.len() > applied {
             self.undo = Some(previous);
         }
         self.renew_watch_of_servers(&mut effects);
         self.settle(&mut effects);
-        Ok(effects)
+        (results, effects)
+    }
+
+    /// Makes one change to `overrides`, or none.
+    fn change_one(
+        &self,
+        change: &Change,
+        overrides: &mut Overrides,
+        intent: &Intent,
+    ) -> Result<(), ChangeRefusal> {
+        // Whether a server is in is for its monitors to say; its weight is the wanted one.
+        let weight: WeightRule<'_> =
+            &|service, server| self.weight(service, server).map(|_| server.server.weight);
+        let Some(key) = change.service() else {
+            return overrides.change(change, intent, weight);
+        };
+        let kept = overrides.kept(key);
+        overrides.change(change, intent, weight)?;
+        let service = overrides.service(key, intent, weight);
+        let refusal = match (change, service) {
+            (Change::AddServer(_, server), Some(service))
+                if !service.servers.iter().any(|it| it.key == server.key) =>
+            {
+                Some(ChangeRefusal::Down(*key, server.key))
+            }
+            (_, Some(service)) => {
+                let inserted = Table::default().insert(*key, service);
+                let refused = inserted.err();
+                refused.map(|error| ChangeRefusal::Refused(error.to_string()))
+            }
+            (_, None) => None,
+        };
+        match refusal {
+            Some(refusal) => {
+                overrides.put_back(kept);
+                Err(refusal)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Counts a service and its servers, or all, from zero on, in the table of `ipvsadm`.
@@ -91,38 +124,7 @@ impl Director {
         self.overrides.timeouts.unwrap_or(intent.timeouts)
     }
 
-    /// The table that follows from a configuration, the verdicts and overrides; and what of it no
-    /// table can hold.
-    /// `placements` stand for those in force.
-    pub(super) fn derive(
-        &self,
-        intent: &Intent,
-        overrides: &Overrides,
-        placements: &BTreeMap<ServiceKey, Placed>,
-    ) -> (Table, Vec<String>) {
-        let mut table = Table::default();
-        let mut problems = Vec::new();
-        let configured = intent.services.iter().filter_map(|wanted| {
-            let placed = placements.get(&wanted.key);
-            let placed = placed.or_else(|| self.placements.get(&wanted.key));
-            let weight = |server: &WantedServer| placed.and_then(|placed| placed.weight(server));
-            let mut service = overrides.applied(wanted, weight)?;
-            if let (Some(sorry), true) = (&wanted.sorry, placed.is_some_and(Placed::sorry)) {
-                service.servers.push(sorry.clone());
-            }
-            Some((wanted.key, service))
-        });
-        let added = overrides.added(&intent.services);
-        let added = added.map(|(key, service)| (key, service.clone()));
-        for (key, service) in configured.chain(added) {
-            if let Err(error) = table.insert(key, service) {
-                problems.push(error.to_string());
-            }
-        }
-        (table, problems)
-    }
-
-    /// Takes back the change by hand whose table was refused.
+    /// Takes back the changes by hand whose table was refused.
     pub(super) fn undo(&mut self, effects: &mut Vec<Effect>) {
         let Some(previous) = self.undo.take() else {
             return;
@@ -133,12 +135,12 @@ impl Director {
         };
         let before = timeouts(self);
         self.overrides = previous;
-        self.replace_all(effects);
         effects.push(Effect::Log(Notice::ChangeTakenBack));
         match timeouts(self) {
             Some(after) if Some(after) != before => effects.push(Effect::SetTimeouts(after)),
             _ => {}
         }
+        self.stale = Stale::Everything;
         self.reconcile(effects);
         self.renew_watch_of_servers(effects);
     }
@@ -150,7 +152,7 @@ impl Director {
             return;
         }
         if intent.keep_overrides {
-            self.overrides.prune(&intent.services);
+            self.overrides.prune(intent);
             effects.push(Effect::Log(Notice::OverridesKept(
                 self.overrides.describe(),
             )));
@@ -168,11 +170,6 @@ impl Director {
         servers.extend(self.overrides.server_addresses());
         self.renew_watch(servers, effects);
     }
-}
-
-fn holds(table: &Table, service: &ServiceKey, server: ServerKey) -> bool {
-    let service = table.service(service);
-    service.is_some_and(|service| service.servers.iter().any(|other| other.key == server))
 }
 
 #[cfg(test)]

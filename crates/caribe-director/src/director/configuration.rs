@@ -7,6 +7,7 @@ use caribe_config::config::Config;
 use caribe_health::{MonitorId, ServerHealth, ServerId};
 use caribe_model::{Family, Monotonic};
 
+use super::desired::Stale;
 use super::servers::MonitorChanges;
 use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase, WantedServer};
@@ -69,7 +70,7 @@ impl Director {
         }
         self.renew_monitors(&intent, now, effects);
         self.intent = Some(intent);
-        self.replace_all(effects);
+        self.stale = Stale::Everything;
         self.reconcile(effects);
         // After the table, so that a server that leaves keeps its way until it has left.
         self.renew_watch_of_servers(effects);

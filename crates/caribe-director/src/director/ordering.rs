@@ -47,11 +47,15 @@ impl Director {
         let by = by.to_owned();
         let mut effects = vec![
             Effect::KeepOrders(self.orders.clone()),
-            Effect::Log(Notice::Ordered { id, order, by: by.clone() }),
+            Effect::Log(Notice::Ordered {
+                id,
+                order,
+                by: by.clone(),
+            }),
         ];
         let server = id.server;
         self.happened(id.service, What::Order { server, order, by }, &mut effects);
-        self.replace(vec![id.service], &mut effects);
+        self.stale.add(id.service);
         self.reconcile(&mut effects);
         self.settle(&mut effects);
         Ok(effects)

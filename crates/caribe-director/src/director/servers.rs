@@ -1,16 +1,15 @@
 //! What is known about each server, and what of each service is in the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caribe_health::{
     Claim, MonitorId, News, Order, Placement, Pool, Report, ServerHealth, ServerId, Settings,
     Standing,
 };
-use caribe_model::{Monotonic, ServiceKey};
+use caribe_model::{Monotonic, Server, ServiceKey};
 
 use super::Director;
-use crate::overrides::Overrides;
 use crate::{Effect, Happening, Notice, WantedServer, WantedService, What};
 
 /// A server that is watched.
@@ -51,39 +50,38 @@ impl Placed {
 }
 
 impl Director {
-    /// Takes news of monitors: many at a time, so that one table comes of them.
-    pub(super) fn heed(&mut self, reports: Vec<Report>, now: Monotonic, effects: &mut Vec<Effect>) {
-        let mut touched = Vec::new();
-        for Report { id, news } in reports {
-            // A monitor that was stopped meanwhile.
-            let Some(watched) = self.servers.get_mut(&id.server) else {
-                continue;
-            };
-            let before = watched.health.standing();
-            match news {
-                News::Verdict { passed, finding } => {
-                    if !watched.health.judged(&id.name, passed, finding.clone(), now) {
-                        continue;
-                    }
-                    let MonitorId { server, name } = id;
-                    let what = What::Verdict {
-                        server: server.server,
-                        monitor: name,
-                        passed,
-                        finding,
-                    };
-                    self.happened(server.service, what, effects);
-                    self.note_standing(server, before, effects);
-                    touched.push(server.service);
+    /// Takes news of a monitor.
+    pub(super) fn heed(&mut self, report: Report, now: Monotonic, effects: &mut Vec<Effect>) {
+        let Report { id, news } = report;
+        // A monitor that was stopped meanwhile.
+        let Some(watched) = self.servers.get_mut(&id.server) else {
+            return;
+        };
+        let before = watched.health.standing();
+        match news {
+            News::Verdict { passed, finding } => {
+                if !watched
+                    .health
+                    .judged(&id.name, passed, finding.clone(), now)
+                {
+                    return;
                 }
-                News::Reading(reading) => {
-                    watched.health.read(&reading, now);
-                    touched.push(id.server.service);
-                }
+                let MonitorId { server, name } = id;
+                let what = What::Verdict {
+                    server: server.server,
+                    monitor: name,
+                    passed,
+                    finding,
+                };
+                self.happened(server.service, what, effects);
+                self.note_standing(server, before, effects);
+                self.stale.add(server.service);
+            }
+            News::Reading(reading) => {
+                watched.health.read(&reading, now);
+                self.stale.add(id.server.service);
             }
         }
-        self.replace(touched, effects);
-        self.reconcile(effects);
     }
 
     /// Tells when a server stands differently.
@@ -112,55 +110,59 @@ impl Director {
     }
 
     /// Goes on with the climbs.
-    pub(super) fn climb(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
-        let climbing = self.servers.iter_mut().filter_map(|(id, watched)| {
-            let changed = watched.health.climbs() && watched.health.tick(now);
-            changed.then_some(id.service)
-        });
-        let touched: Vec<ServiceKey> = climbing.collect();
-        if !touched.is_empty() {
-            self.replace(touched, effects);
-            self.reconcile(effects);
+    pub(super) fn climb(&mut self, now: Monotonic) {
+        for (id, watched) in &mut self.servers {
+            if watched.health.climbs() && watched.health.tick(now) {
+                self.stale.add(id.service);
+            }
         }
     }
 
-    /// Decides anew about the servers of these services.
-    pub(super) fn replace(&mut self, mut touched: Vec<ServiceKey>, effects: &mut Vec<Effect>) {
-        touched.sort_unstable();
-        touched.dedup();
-        for key in touched {
-            let Some(wanted) = self.wanted(&key) else {
-                continue;
-            };
-            let (name, sorry) = (wanted.name.clone(), wanted.sorry.clone());
-            let placed = self.placed(wanted, &self.overrides);
-            let (lost, serving) = (placed.has_lost_quorum(), placed.serving());
-            let before = self.placements.insert(key, placed);
-            let had_lost = before.is_some_and(|before| before.has_lost_quorum());
-            if lost == had_lost {
-                continue;
-            }
-            if let Some(sorry) = sorry {
-                effects.push(Effect::Log(Notice::SorryServer {
-                    name,
-                    key,
-                    sorry: sorry.key,
-                    serving: lost.then_some(serving),
-                }));
-            }
-            let what = What::Quorum { lost };
-            self.happened(key, what, effects);
+    /// Decides anew about the servers of a configured service.
+    pub(super) fn place(&mut self, key: &ServiceKey, effects: &mut Vec<Effect>) {
+        let Some(wanted) = self.wanted(key) else {
+            self.placements.remove(key);
+            return;
+        };
+        let (name, sorry) = (wanted.name.clone(), wanted.sorry.clone());
+        let placed = self.placed(wanted);
+        let (lost, serving) = (placed.has_lost_quorum(), placed.serving());
+        let before = self.placements.insert(*key, placed);
+        let had_lost = before.is_some_and(|before| before.has_lost_quorum());
+        if lost == had_lost {
+            return;
         }
+        if let Some(sorry) = sorry {
+            effects.push(Effect::Log(Notice::SorryServer {
+                name,
+                key: *key,
+                sorry: sorry.key,
+                serving: lost.then_some(serving),
+            }));
+        }
+        self.happened(*key, What::Quorum { lost }, effects);
     }
 
     /// Decides anew about every service.
-    pub(super) fn replace_all(&mut self, effects: &mut Vec<Effect>) {
-        let keys: Vec<ServiceKey> = match &self.intent {
-            Some(intent) => intent.services.iter().map(|wanted| wanted.key).collect(),
-            None => return,
-        };
+    pub(super) fn place_all(&mut self, effects: &mut Vec<Effect>) {
+        let services = self.intent.iter().flat_map(|intent| &intent.services);
+        let keys: BTreeSet<ServiceKey> = services.map(|wanted| wanted.key).collect();
         self.placements.retain(|key, _| keys.contains(key));
-        self.replace(keys, effects);
+        for key in keys {
+            self.place(&key, effects);
+        }
+    }
+
+    /// The weight of a server in the table; `None` leaves it out.
+    pub(super) fn weight(&self, service: &WantedService, server: &WantedServer) -> Option<u32> {
+        self.placements.get(&service.key)?.weight(server)
+    }
+
+    /// The sorry server of a service, while it serves.
+    pub(super) fn sorry(&self, key: &ServiceKey) -> Option<&Server> {
+        let placed = self.placements.get(key)?;
+        let sorry = self.wanted(key)?.sorry.as_ref();
+        sorry.filter(|_| placed.sorry())
     }
 
     fn wanted(&self, key: &ServiceKey) -> Option<&WantedService> {
@@ -168,7 +170,7 @@ impl Director {
     }
 
     /// What of a service is in the table, going on from what was.
-    pub(super) fn placed(&self, wanted: &WantedService, overrides: &Overrides) -> Placed {
+    fn placed(&self, wanted: &WantedService) -> Placed {
         let mut pool = match self.placements.get(&wanted.key) {
             Some(placed) => placed.pool.clone(),
             None => Pool::default(),
@@ -180,7 +182,7 @@ impl Director {
                     service: wanted.key,
                     server: server.server.key,
                 };
-                let by_hand = overrides.weight(&id).map(Order::Weight);
+                let by_hand = self.overrides.weight(&id).map(Order::Weight);
                 let order = self.orders.get(&id).map(|given| given.order).or(by_hand);
                 let claim = match self.servers.get(&id) {
                     Some(watched) => watched.health.claim(order),

@@ -1,10 +1,12 @@
 //! The core, one behaviour at a time.
 
 use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
-use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
+use caribe_dataplane::{Applied, LiveService};
 use caribe_health::probe::{Code, Finding, Text};
 use caribe_health::{MonitorName, News, Presumption, Report};
-use caribe_model::{Forwarding, Protocol, Scheduler, SchedulerOptions, ServerKey, ServiceKey};
+use caribe_model::{
+    Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey,
+};
 use caribe_network::AddressOutcome;
 
 use super::*;
@@ -114,11 +116,11 @@ pub(super) fn judged(server: ServerId, monitor: &str, passed: bool) -> Report {
 }
 
 pub(super) fn up(server: ServerId) -> Event {
-    Event::Reports(vec![judged(server, "tcp", true)])
+    Event::Report(judged(server, "tcp", true))
 }
 
 pub(super) fn down(server: ServerId) -> Event {
-    Event::Reports(vec![judged(server, "tcp", false)])
+    Event::Report(judged(server, "tcp", false))
 }
 
 /// A director that has loaded `config`, put its table in place and its addresses up.
@@ -221,7 +223,14 @@ fn a_quiesced_server_stays_with_weight_0_but_only_if_it_ever_served() {
     director.handle(down(id(1, 2)), at(2));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 0)]);
     director.handle(up(id(1, 1)), at(20));
-    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 3)]);
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    // Its checks are 6 s apart, so its weight doubles every third.
+    director.handle(Event::Tick, at(37));
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    for (second, weight) in [(38, 2), (56, 3), (90, 3)] {
+        director.handle(Event::Tick, at(second));
+        assert_eq!(weights(&director), [("10.0.0.1".to_owned(), weight)]);
+    }
 }
 
 #[test]
@@ -233,11 +242,9 @@ fn a_burst_of_verdicts_is_applied_once() {
             (1..=9).map(|host| server(host, 1)).collect(),
         )]),
     );
-    let mut effects = Vec::new();
-    for host in 1..=9 {
-        effects.extend(director.handle(up(id(1, host)), at(1)));
-    }
-    Effect::coalesce(&mut effects);
+    let verdicts = (1..=9).map(|host| up(id(1, host)));
+    let effects = director.handle_all(verdicts, at(1));
+    assert_eq!(weights(&director).len(), 9);
     let applied: Vec<_> = effects
         .iter()
         .filter(|effect| matches!(effect, Effect::Apply(_)))
@@ -377,24 +384,24 @@ fn a_file_that_no_table_can_hold_is_refused_whole() {
 }
 
 fn adopted(weights: &[(u8, u32)]) -> Setup {
-    let servers = weights.iter().map(|(host, weight)| LiveServer {
+    let servers = weights.iter().rev().map(|(host, weight)| Server {
         key: id(1, *host).server,
         forwarding: Forwarding::Nat,
         weight: *weight,
-        active: 0,
-        inactive: 0,
-        traffic: Traffic::default(),
-        next_hop: None,
+        encapsulation: Default::default(),
+        thresholds: Default::default(),
     });
+    let service = Service {
+        scheduler: Scheduler::Wlc,
+        options: SchedulerOptions::IPVS,
+        persistence: None,
+        one_packet: false,
+        policy: Default::default(),
+        servers: servers.collect(),
+    };
     Setup {
         adopted: Some(Snapshot {
-            services: vec![LiveService {
-                key: id(1, 1).service,
-                scheduler: Scheduler::Wlc,
-                options: SchedulerOptions::IPVS,
-                servers: servers.collect(),
-                traffic: Traffic::default(),
-            }],
+            services: vec![LiveService::fresh(id(1, 1).service, &service)],
             ..Snapshot::default()
         }),
         remembered: vec![floating(1)],
@@ -445,6 +452,8 @@ fn an_adopted_quiesced_server_stays_quiesced_until_it_is_good() {
     director.handle(down(id(1, 1)), at(1));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 0)]);
     director.handle(up(id(1, 1)), at(2));
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    director.handle(Event::Tick, at(60));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 5)]);
 }
 
@@ -743,4 +752,8 @@ fn sweeps_and_samples_do_not_pile_up() {
     assert_eq!(count(&effects, &Effect::Sweep), 1);
     let effects = director.handle(Event::Swept(Err("no".to_owned())), at(10));
     assert_eq!(logs(&effects), Vec::<String>::new(), "said once");
+}
+
+pub(super) fn sorry(host: u8) -> IpAddr {
+    server(host, 1).address
 }

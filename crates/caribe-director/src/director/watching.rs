@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use caribe_dataplane::LiveServer;
-use caribe_health::probe::{AgentWish, Finding};
+use caribe_health::probe::Finding;
+use caribe_health::probe::agent::AgentWish;
 use caribe_health::{MonitorId, Order, ServerId, Standing};
 use caribe_model::{Monotonic, ServiceKey};
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use caribe_config::config::{MonitorKind, RealServer, VirtualService};
-use caribe_health::probe::{Check, Target, TcpCheck};
+use caribe_health::probe::tcp::TcpCheck;
+use caribe_health::probe::{Check, Target};
 use caribe_health::weight::cadence;
 use caribe_health::{MonitorName, PoolRules, ServerRules, Settings, Timing};
 use caribe_model::{Server, ServerKey};

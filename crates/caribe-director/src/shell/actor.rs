@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -29,7 +29,7 @@ use crate::{Change, ChangeRefusal, Director, Effect, Ending, Event, Intent, Setu
 const TICK: Duration = Duration::from_millis(500);
 
 /// The most verdicts that are put into one table.
-const BURST: usize = 65_536;
+const BURST: usize = 1024;
 
 /// Operators' orders, in the directory of what outlives a reboot.
 const ORDER_BOOK: &str = "orders.json";
@@ -186,12 +186,19 @@ impl Actor {
                     continue;
                 }
             };
-            let event = self.sources.with_all_reports(event);
             if matches!(event, Event::Tick) {
                 self.watchdog.rest(self.clock.now());
                 self.check_companions()?;
             }
-            for effect in self.director.handle(event, self.clock.now()) {
+            let burst = matches!(event, Event::Report(_));
+            let mut events = vec![event];
+            while burst && events.len() < BURST {
+                let Ok(report) = self.sources.reports.try_recv() else {
+                    break;
+                };
+                events.push(Event::Report(report));
+            }
+            for effect in self.director.handle_all(events, self.clock.now()) {
                 if let Effect::End(ending) = effect {
                     return match ending {
                         Ending::Clean => Ok(()),
@@ -210,7 +217,10 @@ impl Actor {
     fn check_companions(&self) -> Result<(), DirectorError> {
         let gone = [
             (self.plane.is_broken(), "the thread of the data plane"),
-            (self.sources.reports.is_closed(), "the thread of the monitors"),
+            (
+                self.sources.reports.is_closed(),
+                "the thread of the monitors",
+            ),
             (
                 self.sources.hops.is_closed(),
                 "the task that watches next hops",
@@ -292,12 +302,14 @@ impl Actor {
             }
             Effect::KeepOrders(orders) => {
                 let path = self.order_book.display();
-                return order_book::write(&self.order_book, orders).err().map(|error| {
-                    Event::OrdersNotKept(format!(
-                        "cannot write {path}: {error}; the orders that stand will be lost when \
+                return order_book::write(&self.order_book, orders)
+                    .err()
+                    .map(|error| {
+                        Event::OrdersNotKept(format!(
+                            "cannot write {path}: {error}; the orders that stand will be lost when \
                          this director ends"
-                    ))
-                });
+                        ))
+                    });
             }
             Effect::Tell(happening, program) => {
                 if let Some(program) = program {
@@ -340,8 +352,7 @@ impl Actor {
                 let now = self.clock.now();
                 let snapshot = self.snapshot().await;
                 let latest = self.monitors.latest().await;
-                let status =
-                    snapshot.map(|snapshot| self.director.status(&snapshot, &latest, now));
+                let status = snapshot.map(|snapshot| self.director.status(&snapshot, &latest, now));
                 drop(answer.send(status));
             }
             Query::Table(answer) => {
@@ -355,7 +366,7 @@ impl Actor {
                     drop(answer.send(plane.connections(query).await.map_err(words)));
                 });
             }
-            Query::Change(change, answer) => drop(answer.send(self.change(&change).await)),
+            Query::Change(changes, answer) => drop(answer.send(self.change(&changes).await)),
             Query::Order(request, by, answer) => {
                 let (given, now) = (since_1970().as_secs(), self.clock.now());
                 let ordered = match self.director.order(request, &by, given, now) {
@@ -390,19 +401,21 @@ impl Actor {
         snapshot.map_err(words)
     }
 
-    /// Makes a change by hand, and waits for what the data plane says to it.
-    async fn change(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
-        let mut result = Ok(());
-        for effect in self.director.change(change)? {
+    /// Makes changes by hand, and waits for what the data plane says to them.
+    async fn change(&mut self, changes: &[Change]) -> Vec<Result<(), ChangeRefusal>> {
+        let (mut results, effects) = self.director.change(changes);
+        for effect in effects {
             let Some(event) = self.run_effect(effect).await else {
                 continue;
             };
             if let Event::Applied(Err(problem)) = &event {
-                result = Err(ChangeRefusal::Refused(problem.clone()));
+                for result in results.iter_mut().filter(|result| result.is_ok()) {
+                    *result = Err(ChangeRefusal::Refused(problem.clone()));
+                }
             }
             self.ended.push_back(event);
         }
-        result
+        results
     }
 }
 
@@ -413,25 +426,12 @@ impl Sources {
             Some(()) = self.interrupt.recv() => Event::ShutdownRequested,
             Some(()) = self.hangup.recv() => Event::ReloadRequested,
             Some(event) = self.later.recv() => event,
-            Some(report) = self.reports.recv() => Event::Reports(vec![report]),
+            Some(report) = self.reports.recv() => Event::Report(report),
             Some((address, hop)) = self.hops.recv() => Event::NextHop(address, hop),
             Some(query) = self.queries.recv() => return Incoming::Query(query),
             _ = self.tick.tick() => Event::Tick,
         };
         Incoming::Event(event)
-    }
-
-    /// Adds to news of monitors what else has come in of them, so that a burst makes one table.
-    fn with_all_reports(&mut self, event: Event) -> Event {
-        let Event::Reports(mut reports) = event else {
-            return event;
-        };
-        while reports.len() < BURST
-            && let Ok(report) = self.reports.try_recv()
-        {
-            reports.push(report);
-        }
-        Event::Reports(reports)
     }
 }
 

@@ -42,7 +42,10 @@ impl Chronicle {
         let last = *latest.borrow();
         // Numbers begin anew with the director: a client that is ahead has followed another.
         let number = if number > last { 0 } else { number };
-        let later = self.told.iter().filter(|told| told.happening.number > number);
+        let later = self
+            .told
+            .iter()
+            .filter(|told| told.happening.number > number);
         let page = HappeningsPage {
             last,
             happenings: later.cloned().collect(),
@@ -86,7 +89,11 @@ mod tests {
         let (page, mut more) = chronicle.after(3);
         assert_eq!((numbers(&page), page.last), (vec![4, 5], 5));
         assert_eq!(numbers(&chronicle.after(5).0), [] as [u64; 0]);
-        assert_eq!(numbers(&chronicle.after(9).0), [1, 2, 3, 4, 5], "of an earlier director");
+        assert_eq!(
+            numbers(&chronicle.after(9).0),
+            [1, 2, 3, 4, 5],
+            "of an earlier director"
+        );
         chronicle.note(happening(6), 6000);
         more.changed().await.expect("the chronicle lives");
         assert_eq!(numbers(&chronicle.after(5).0), [6]);

@@ -7,14 +7,17 @@
 //! | `GET /v1/table` | [`LiveTable`]: the live table, as `ipvsadm -L` lists it |
 //! | `GET /v1/connections` | [`ConnectionsPage`]; parameters are those of [`ConnectionsQuery`] |
 //! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
+//! | `POST /v1/overrides/batch` | makes up to [`ControlPaths::LARGEST_BATCH`] [`Change`]s, one after the other: an array that has `null` for each, or its [`ChangeRefusal`] |
 //! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
 //! | `POST /v1/orders` | takes the operator's order in the body, an [`OrderRequest`]: 204 |
-//! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`HappeningsQuery`] |
+//! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`crate::HappeningsQuery`] |
 //! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
 //! with the [`ChangeRefusal`] beside the words, as `"refusal"`.
+
+mod watching;
 
 use std::fs;
 use std::io;
@@ -41,8 +44,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::DirectorError;
 use super::peer::Peer;
 use crate::{
-    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HappeningsQuery,
-    HistoryQuery, LiveTable, OrderRefusal, OrderRequest, ServerHistory, Status,
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HistoryQuery,
+    LiveTable, OrderRefusal, OrderRequest, ServerHistory, Status,
 };
 
 /// Connections at one time; more wait in the socket's backlog.
@@ -53,6 +56,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body of a request, in bytes.
 const LARGEST_BODY: usize = 64 << 10;
+/// Largest body of a batch, in bytes.
+const LARGEST_BATCH_BODY: usize = 2 << 20;
 
 /// Where a director listens; shared with its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +77,10 @@ impl ControlPaths {
     pub const CONNECTIONS: &'static str = "/v1/connections";
     /// Path of what is changed by hand.
     pub const OVERRIDES: &'static str = "/v1/overrides";
+    /// Path of many changes by hand at once.
+    pub const BATCH: &'static str = "/v1/overrides/batch";
+    /// Most changes of one batch.
+    pub const LARGEST_BATCH: usize = 2_000;
     /// Path of operators' orders.
     pub const ORDERS: &'static str = "/v1/orders";
     /// Path of what happened.
@@ -99,12 +108,19 @@ pub(super) enum Query {
         ConnectionsQuery,
         oneshot::Sender<Result<ConnectionsPage, String>>,
     ),
-    Change(Change, oneshot::Sender<Result<(), ChangeRefusal>>),
     /// An order, and who gives it.
-    Order(OrderRequest, String, oneshot::Sender<Result<(), OrderRefusal>>),
-    History(HistoryQuery, oneshot::Sender<Result<Vec<ServerHistory>, String>>),
+    Order(
+        OrderRequest,
+        String,
+        oneshot::Sender<Result<(), OrderRefusal>>,
+    ),
+    History(
+        HistoryQuery,
+        oneshot::Sender<Result<Vec<ServerHistory>, String>>,
+    ),
     /// What happened after that number.
     Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
+    Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
     Zero(
         Option<ServiceKey>,
         oneshot::Sender<Result<(), ChangeRefusal>>,
@@ -201,9 +217,13 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::TABLE, get(table))
         .route(ControlPaths::CONNECTIONS, get(connections))
         .route(ControlPaths::OVERRIDES, post(change).delete(revert))
-        .route(ControlPaths::ORDERS, post(order))
-        .route(ControlPaths::EVENTS, get(events))
-        .route(ControlPaths::HISTORY, get(history))
+        .route(
+            ControlPaths::BATCH,
+            post(batch).layer(DefaultBodyLimit::max(LARGEST_BATCH_BODY)),
+        )
+        .route(ControlPaths::ORDERS, post(watching::order))
+        .route(ControlPaths::EVENTS, get(watching::events))
+        .route(ControlPaths::HISTORY, get(watching::history))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -237,64 +257,38 @@ async fn change(
     body: Result<Json<Change>, JsonRejection>,
 ) -> Response {
     match body {
-        Ok(Json(change)) => settle(&queries, |sender| Query::Change(change, sender)).await,
+        Ok(Json(change)) => make(&queries, change).await,
         Err(rejection) => failure(rejection.status(), &rejection.body_text()),
     }
 }
 
-async fn order(
+async fn batch(
     State(queries): State<mpsc::Sender<Query>>,
-    Extension(peer): Extension<Peer>,
-    body: Result<Json<OrderRequest>, JsonRejection>,
+    body: Result<Json<Vec<Change>>, JsonRejection>,
 ) -> Response {
-    match body {
-        Ok(Json(request)) => {
-            let by = peer.name().await;
-            settle(&queries, |sender| Query::Order(request, by, sender)).await
-        }
-        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
-    }
-}
-
-/// Answers at once if something has happened, else when it does or the time is over.
-async fn events(
-    State(queries): State<mpsc::Sender<Query>>,
-    parameters: Result<Parameters<HappeningsQuery>, QueryRejection>,
-) -> Response {
-    let query = match parameters {
-        Ok(Parameters(query)) => query,
+    let changes = match body {
+        Ok(Json(changes)) => changes,
         Err(rejection) => return failure(rejection.status(), &rejection.body_text()),
     };
-    let wait = Duration::from_secs(query.wait.min(HappeningsQuery::LONGEST));
-    let more = match ask(&queries, |sender| Query::Happenings(query.after, sender)).await {
-        Some((page, more)) if page.happenings.is_empty() && !wait.is_zero() => more,
-        Some((page, _)) => return Json(page).into_response(),
-        None => return gone(),
-    };
-    wait_for_more(more, wait).await;
-    match ask(&queries, |sender| Query::Happenings(query.after, sender)).await {
-        Some((page, _)) => Json(page).into_response(),
+    if changes.len() > ControlPaths::LARGEST_BATCH {
+        let reason = format!(
+            "{} changes are more than the {} of one batch",
+            changes.len(),
+            ControlPaths::LARGEST_BATCH
+        );
+        return failure(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+    }
+    match ask(&queries, |sender| Query::Change(changes, sender)).await {
+        Some(results) => {
+            let refusals = results.into_iter().map(Result::err);
+            Json(refusals.collect::<Vec<_>>()).into_response()
+        }
         None => gone(),
     }
 }
 
-async fn history(
-    State(queries): State<mpsc::Sender<Query>>,
-    parameters: Result<Parameters<HistoryQuery>, QueryRejection>,
-) -> Response {
-    match parameters {
-        Ok(Parameters(query)) => answer(&queries, |sender| Query::History(query, sender)).await,
-        Err(rejection) => failure(rejection.status(), &rejection.body_text()),
-    }
-}
-
-async fn wait_for_more(mut more: watch::Receiver<u64>, wait: Duration) {
-    // Whether it came, the time is over or the director ends: the next question tells.
-    let _ = tokio::time::timeout(wait, more.changed()).await;
-}
-
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
-    settle(&queries, |sender| Query::Change(Change::Revert, sender)).await
+    make(&queries, Change::Revert).await
 }
 
 async fn zero(
@@ -328,11 +322,22 @@ async fn answer<T: serde::Serialize>(
     }
 }
 
-async fn settle<R: std::fmt::Display + serde::Serialize>(
+async fn settle(
     queries: &mpsc::Sender<Query>,
-    query: impl FnOnce(oneshot::Sender<Result<(), R>>) -> Query,
+    query: impl FnOnce(oneshot::Sender<Result<(), ChangeRefusal>>) -> Query,
 ) -> Response {
-    match ask(queries, query).await {
+    settled(ask(queries, query).await)
+}
+
+/// Makes one change by hand.
+async fn make(queries: &mpsc::Sender<Query>, change: Change) -> Response {
+    let results = ask(queries, |sender| Query::Change(vec![change], sender)).await;
+    // One change has one result.
+    settled(results.and_then(|mut results| results.pop()))
+}
+
+fn settled<R: std::fmt::Display + serde::Serialize>(result: Option<Result<(), R>>) -> Response {
+    match result {
         Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Some(Err(refusal)) => {
             let body = json!({ "error": refusal.to_string(), "refusal": refusal });

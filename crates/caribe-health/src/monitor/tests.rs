@@ -104,7 +104,17 @@ fn rise_and_fall_are_counted_in_a_row() {
     assert_eq!(
         seen,
         [
-            Some(true), none, none, none, none, none, Some(false), none, none, none, Some(true)
+            Some(true),
+            none,
+            none,
+            none,
+            none,
+            none,
+            Some(false),
+            none,
+            none,
+            none,
+            Some(true)
         ]
     );
     assert_eq!(

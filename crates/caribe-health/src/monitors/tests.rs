@@ -5,7 +5,10 @@ use caribe_model::{Protocol, ServerKey, ServiceKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::probe::{AgentReport, Check, Code, Load, Target, TcpCheck, Text};
+use crate::probe::agent::AgentReport;
+use crate::probe::ssh::SshCheck;
+use crate::probe::tcp::TcpCheck;
+use crate::probe::{Check, Code, Load, Target, Text};
 use crate::{MonitorName, Timing};
 
 fn server(host: u8) -> ServerId {
@@ -114,9 +117,17 @@ fn first_probes_are_spread_and_paced() {
         started += probes(&handle(&mut monitors, start(host), Monotonic::ORIGIN)).len();
     }
     for second in 1..=2 {
-        started += probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(second * 1000))).len();
+        started += probes(&handle(
+            &mut monitors,
+            MonitorsEvent::Woke,
+            moment(second * 1000),
+        ))
+        .len();
         let expected = usize::try_from(second).expect("small") * 100;
-        assert!(started.abs_diff(expected) <= 1, "{started} after {second} s");
+        assert!(
+            started.abs_diff(expected) <= 1,
+            "{started} after {second} s"
+        );
     }
 }
 
@@ -125,14 +136,21 @@ fn no_more_probes_than_allowed_and_the_longest_overdue_goes_first() {
     let mut monitors = Monitors::new(immediately(2), 0);
     let mut started = Vec::new();
     for host in 0..5 {
-        started.extend(probes(&handle(&mut monitors, start(host), moment(host.into()))));
+        started.extend(probes(&handle(
+            &mut monitors,
+            start(host),
+            moment(host.into()),
+        )));
     }
     assert_eq!(started.len(), 2);
     assert_eq!(monitors.next_wake(), None, "only the end of a probe helps");
     let end = MonitorsEvent::Probed(started[0].0, finding(Code::L4Ok));
     let effects = handle(&mut monitors, end, moment(100));
     assert_eq!(news(&effects)[0].0, id(0));
-    assert_eq!(probes(&effects)[0].1, SocketAddr::from(([10, 0, 0, 2], 8080)));
+    assert_eq!(
+        probes(&effects)[0].1,
+        SocketAddr::from(([10, 0, 0, 2], 8080))
+    );
     assert_eq!(monitors.probes_in_flight(), 2);
 }
 
@@ -141,7 +159,7 @@ fn programs_have_a_bound_of_their_own_and_stop_nobody_else() {
     let mut monitors = Monitors::new(immediately(10), 0);
     let program = |host| {
         let settings = Settings {
-            check: Arc::new(Check::a_program()),
+            check: Arc::new(Check::Ssh(SshCheck::default())),
             ..Settings::clone(&settings(host, 6))
         };
         MonitorsEvent::Start(server(host), Arc::new(settings), Presumption::Unknown)
@@ -151,7 +169,10 @@ fn programs_have_a_bound_of_their_own_and_stop_nobody_else() {
         started.extend(probes(&handle(&mut monitors, event, moment(1))));
     }
     let hosts = |started: &[(Ticket, SocketAddr)]| -> Vec<String> {
-        started.iter().map(|(_, target)| target.ip().to_string()).collect()
+        started
+            .iter()
+            .map(|(_, target)| target.ip().to_string())
+            .collect()
     };
     assert_eq!(hosts(&started), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);
     let end = MonitorsEvent::Probed(started[0].0, finding(Code::ProgramOk));
@@ -207,7 +228,10 @@ fn retuning_cuts_a_long_wait_short() {
     handle(&mut monitors, end, moment(1));
     let retune = MonitorsEvent::Retune(server(1), settings(1, 5));
     handle(&mut monitors, retune, moment(10_000));
-    assert_eq!(probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(14_999))), []);
+    assert_eq!(
+        probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(14_999))),
+        []
+    );
     let woken = handle(&mut monitors, MonitorsEvent::Woke, moment(15_000));
     assert_eq!(probes(&woken).len(), 1);
     assert_eq!(
@@ -236,16 +260,25 @@ fn the_directors_own_trouble_is_told_once_and_judges_nobody() {
     let mut monitors = Monitors::new(immediately(8), 0);
     let ticket = probes(&handle(&mut monitors, start(1), moment(0)))[0].0;
     let (effects, ticket) = round(&mut monitors, ticket, finding(Code::Local), 0);
-    assert!(matches!(&effects[..], [MonitorsEffect::Blind(..)]), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [MonitorsEffect::Blind(..)]),
+        "{effects:?}"
+    );
     let (effects, ticket) = round(&mut monitors, ticket, finding(Code::Local), 1);
     assert_eq!(effects, []);
     let (effects, ticket) = round(&mut monitors, ticket, finding(Code::L4Refused), 2);
     assert!(
-        matches!(&news(&effects)[..], [(_, News::Verdict { passed: false, .. })]),
+        matches!(
+            &news(&effects)[..],
+            [(_, News::Verdict { passed: false, .. })]
+        ),
         "{effects:?}"
     );
     let (effects, _) = round(&mut monitors, ticket, finding(Code::Local), 3);
-    assert!(matches!(&effects[..], [MonitorsEffect::Blind(..)]), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [MonitorsEffect::Blind(..)]),
+        "{effects:?}"
+    );
     let latest: Vec<Code> = monitors.latest().map(|(_, finding)| finding.code).collect();
     assert_eq!(latest, [Code::Local]);
 }
@@ -259,7 +292,8 @@ fn an_adviser_reads_and_never_judges() {
     };
     let event = MonitorsEvent::Start(server(1), Arc::new(adviser), Presumption::Unknown);
     let mut ticket = probes(&handle(&mut monitors, event, moment(0)))[0].0;
-    let agent = |weight: &str| Reading::Agent(AgentReport::parse(weight.as_bytes()).expect("a word"));
+    let agent =
+        |weight: &str| Reading::Agent(AgentReport::parse(weight.as_bytes()).expect("a word"));
     let load = Reading::Load(Load::new(0.5).expect("a load"));
     for (number, (reading, is_news)) in (0..).zip([
         (agent("75%"), true),
@@ -274,7 +308,11 @@ fn an_adviser_reads_and_never_judges() {
             ..finding(Code::L7Ok)
         };
         let (effects, next) = round(&mut monitors, ticket, found, number);
-        let expected = if is_news { vec![News::Reading(reading)] } else { vec![] };
+        let expected = if is_news {
+            vec![News::Reading(reading)]
+        } else {
+            vec![]
+        };
         let told: Vec<News> = news(&effects).into_iter().map(|(_, news)| news).collect();
         assert_eq!(told, expected);
         ticket = next;

@@ -29,7 +29,10 @@ fn serving(placement: &Placement) -> (Vec<u8>, bool) {
     };
     let weights = placement.weights.iter();
     let serving = weights.filter(|(_, weight)| **weight > 0);
-    (serving.map(|(key, _)| number(key)).collect(), placement.sorry)
+    (
+        serving.map(|(key, _)| number(key)).collect(),
+        placement.sorry,
+    )
 }
 
 fn run(rules: &PoolRules, history: &[&[Claim]]) -> Vec<(Vec<u8>, bool)> {

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Timing;
-use crate::probe::{Check, Code, Load, Target, TcpCheck, Text};
+use crate::probe::tcp::TcpCheck;
+use crate::probe::{Check, Code, Load, Target, Text};
 
 fn second(second: u64) -> Monotonic {
     Monotonic::after_origin(Duration::from_secs(second))
@@ -84,7 +85,9 @@ fn every_monitor_must_pass_and_the_first_reason_is_told() {
         .history(second(11))
         .map(|(moment, what)| {
             let what = match what {
-                Occurrence::Verdict { monitor, passed, .. } => format!("{monitor} {passed}"),
+                Occurrence::Verdict {
+                    monitor, passed, ..
+                } => format!("{monitor} {passed}"),
                 other => format!("{other:?}"),
             };
             format!("{} {what}", moment.since(second(0)).as_secs())
@@ -162,7 +165,10 @@ fn the_load_counts_once_the_climb_is_over() {
         by_load: true,
         ..rules(100)
     };
-    let monitors = [monitor("tcp"), monitor_with("load", Initial::LastKnown, true)];
+    let monitors = [
+        monitor("tcp"),
+        monitor_with("load", Initial::LastKnown, true),
+    ];
     let load = |load| Reading::Load(Load::new(load).expect("a load"));
     let mut state = ServerHealth::new(by_load, &monitors, None, second(0));
     state.read(&load(0.0), second(0));
@@ -186,7 +192,10 @@ fn the_load_counts_once_the_climb_is_over() {
 
 #[test]
 fn an_agent_weighs_drains_and_takes_out() {
-    let monitors = [monitor("tcp"), monitor_with("agent", Initial::LastKnown, true)];
+    let monitors = [
+        monitor("tcp"),
+        monitor_with("agent", Initial::LastKnown, true),
+    ];
     let mut state = ServerHealth::new(rules(8), &monitors, None, second(0));
     judge(&mut state, "tcp", true, 1);
     for (line, claim) in [
@@ -257,9 +266,17 @@ fn the_initial_state_is_as_configured() {
         let monitors = [monitor_with("tcp", initial, false)];
         let mut state = ServerHealth::new(rules(8), &monitors, adopted, second(0));
         assert_eq!(state.claim(None), claim, "{initial:?} {adopted:?}");
-        assert_eq!(state.presumption(&monitors[0]), presumption, "{initial:?} {adopted:?}");
+        assert_eq!(
+            state.presumption(&monitors[0]),
+            presumption,
+            "{initial:?} {adopted:?}"
+        );
         judge(&mut state, "tcp", true, 1);
-        assert_eq!(state.claim(None), Claim::Serves(8), "{initial:?} {adopted:?}");
+        assert_eq!(
+            state.claim(None),
+            Claim::Serves(8),
+            "{initial:?} {adopted:?}"
+        );
     }
 }
 

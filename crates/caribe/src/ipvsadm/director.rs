@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use caribe_dataplane::xdp::LiveConnection;
 use caribe_dataplane::{LiveServer, Traffic};
 use caribe_director::{
-    Change, ChangeRefusal, ConnectionsPage, ControlPaths, LiveTable, TableService, TrafficRates,
+    Change, ChangeRefusal, ConnectionsPage, ControlPaths, LiveTable, ServiceSettings, TableService,
+    TrafficRates,
 };
 use caribe_ipvsadm::{
     Connection, ConnectionProtocol, Daemon, DaemonRole, Destination, DestinationId, Kernel,
-    KernelError, LiveDestination, LiveService, Protocol, Rates, Service, ServiceId, Statistics,
-    Timeouts, Unsupported,
+    KernelError, LiveDestination, LiveService, Protocol, Rates, ServerRefusal, Service, ServiceId,
+    Statistics, Timeouts, Unsupported,
 };
-use caribe_model::{Scheduler, SchedulerFlags, Server, ServiceKey};
+use caribe_model::{Server, ServiceKey};
 
 use crate::client::{Client, ClientError};
 
@@ -53,17 +54,17 @@ impl DirectorKernel {
 
 impl Kernel for DirectorKernel {
     fn add_service(&mut self, service: &Service) -> Result<(), KernelError> {
-        let (key, scheduler, flags) = plain(service)?;
-        self.change(&Change::AddService(key, scheduler, flags))
+        let (key, settings) = settings(service)?;
+        self.change(&Change::AddService(key, settings))
     }
 
     fn edit_service(&mut self, service: &Service) -> Result<(), KernelError> {
-        let (key, scheduler, flags) = plain(service)?;
-        self.change(&Change::EditService(key, scheduler, flags))
+        let (key, settings) = settings(service)?;
+        self.change(&Change::EditService(key, settings))
     }
 
     fn delete_service(&mut self, service: &ServiceId) -> Result<(), KernelError> {
-        self.change(&Change::RemoveService(known(service)?))
+        self.change(&Change::RemoveService((*service).into()))
     }
 
     fn flush(&mut self) -> Result<(), KernelError> {
@@ -71,8 +72,8 @@ impl Kernel for DirectorKernel {
     }
 
     fn add_server(&mut self, service: &ServiceId, server: &Destination) -> Result<(), KernelError> {
-        let (service, server) = (known(service)?, plain_server(server)?);
-        self.change(&Change::AddServer(service, server))
+        let server = model_server(server)?;
+        self.change(&Change::AddServer((*service).into(), server))
     }
 
     fn edit_server(
@@ -80,8 +81,8 @@ impl Kernel for DirectorKernel {
         service: &ServiceId,
         server: &Destination,
     ) -> Result<(), KernelError> {
-        let (service, server) = (known(service)?, plain_server(server)?);
-        self.change(&Change::EditServer(service, server))
+        let server = model_server(server)?;
+        self.change(&Change::EditServer((*service).into(), server))
     }
 
     fn delete_server(
@@ -89,7 +90,7 @@ impl Kernel for DirectorKernel {
         service: &ServiceId,
         server: &DestinationId,
     ) -> Result<(), KernelError> {
-        self.change(&Change::RemoveServer(known(service)?, (*server).into()))
+        self.change(&Change::RemoveServer((*service).into(), (*server).into()))
     }
 
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), KernelError> {
@@ -109,7 +110,7 @@ impl Kernel for DirectorKernel {
     }
 
     fn zero(&mut self, service: Option<&ServiceId>) -> Result<(), KernelError> {
-        let service = service.map(known).transpose()?;
+        let service: Option<ServiceKey> = service.map(|id| (*id).into());
         self.client()?
             .post(ControlPaths::ZERO, &service)
             .map_err(error)
@@ -165,18 +166,18 @@ fn unsupported(unsupported: Unsupported) -> KernelError {
     KernelError::Refused(unsupported.to_string())
 }
 
-fn plain(service: &Service) -> Result<(ServiceKey, Scheduler, SchedulerFlags), KernelError> {
+fn settings(service: &Service) -> Result<(ServiceKey, ServiceSettings), KernelError> {
     let model = service.to_model().map_err(unsupported)?;
-    model.ok_or(KernelError::NotFound)
+    let (key, service) = model.ok_or(KernelError::NotFound)?;
+    Ok((key, ServiceSettings::of(&service)))
 }
 
-fn plain_server(server: &Destination) -> Result<Server, KernelError> {
-    Server::try_from(server).map_err(unsupported)
-}
-
-/// The identity of a service that may be in the table. What cannot be there is not there.
-fn known(service: &ServiceId) -> Result<ServiceKey, KernelError> {
-    ServiceKey::try_from(*service).map_err(|_| KernelError::NoService)
+fn model_server(server: &Destination) -> Result<Server, KernelError> {
+    Server::try_from(server).map_err(|refusal| match refusal {
+        ServerRefusal::NoPort => KernelError::Invalid,
+        ServerRefusal::Thresholds(_) => KernelError::Range,
+        ServerRefusal::Unsupported(what) => unsupported(what),
+    })
 }
 
 fn error(error: ClientError) -> KernelError {
@@ -197,8 +198,16 @@ fn error(error: ClientError) -> KernelError {
 fn live_service(service: &TableService) -> LiveService {
     let live = &service.live;
     let servers = live.servers.iter().zip(&service.server_rates);
+    let model = caribe_model::Service {
+        scheduler: live.scheduler,
+        options: live.options,
+        persistence: live.persistence,
+        one_packet: live.one_packet,
+        policy: live.policy,
+        servers: Vec::new(),
+    };
     LiveService {
-        service: Service::plain(live.key, live.scheduler, live.options.flags),
+        service: Service::from_model(live.key, &model),
         statistics: statistics(&live.traffic),
         rates: rates(&service.rates),
         destinations: servers.map(live_server).collect(),
@@ -206,17 +215,18 @@ fn live_service(service: &TableService) -> LiveService {
 }
 
 fn live_server((live, server_rates): (&LiveServer, &TrafficRates)) -> LiveDestination {
+    let model = Server {
+        key: live.key,
+        forwarding: live.forwarding,
+        weight: live.weight,
+        encapsulation: live.encapsulation,
+        thresholds: live.thresholds,
+    };
     LiveDestination {
-        destination: Destination {
-            id: live.key.into(),
-            forwarding: live.forwarding.into(),
-            weight: live.weight,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        },
+        destination: Destination::from(&model),
         active: live.active,
         inactive: live.inactive,
-        persistent: 0,
+        persistent: live.persistent,
         statistics: statistics(&live.traffic),
         rates: rates(server_rates),
     }

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use caribe_config::config::Config;
-use caribe_dataplane::{Applied, LiveServer, LiveService, Traffic};
-use caribe_model::{Forwarding, Scheduler, SchedulerFlags, Server, Service};
+use caribe_dataplane::{Applied, LiveService, Traffic};
+use caribe_model::{
+    Encapsulation, Forwarding, Netmask, Persistence, Scheduler, SchedulerFlags, Server, Service,
+    Thresholds,
+};
 
 use super::super::tests::{
     address, at, config, down, id, loaded, logs, position, running, server, service, setup, up,
     weights,
 };
 use super::*;
-use crate::Event;
+use crate::{Event, ServiceSettings};
 
 fn two_services() -> Config {
     config(vec![
@@ -50,16 +53,18 @@ fn by_hand(host: u8, weight: u32) -> Server {
 
 /// Makes a change that must be made, and has the data plane take it.
 fn does(director: &mut Director, change: &Change) -> Vec<Effect> {
-    let effects = director.change(change).expect("it is made");
+    let (results, effects) = director.change(std::slice::from_ref(change));
+    assert_eq!(results, [Ok(())]);
     applied(director);
     effects
 }
 
 fn refuses(director: &mut Director, change: &Change) -> ChangeRefusal {
     let before = director.desired().clone();
-    let refusal = director.change(change).expect_err("it is refused");
+    let (results, effects) = director.change(std::slice::from_ref(change));
+    assert_eq!(effects, []);
     assert_eq!(*director.desired(), before);
-    refusal
+    results[0].clone().expect_err("it is refused")
 }
 
 fn hosts(entries: &[(u8, u32)]) -> Vec<(String, u32)> {
@@ -130,12 +135,12 @@ fn a_monitor_still_decides_whether_its_server_serves() {
 #[test]
 fn services_come_and_go_by_hand() {
     let mut director = director();
-    let add = Change::AddService(key(9), Scheduler::Rr, SchedulerFlags::default());
+    let add = Change::AddService(key(9), ServiceSettings::plain(Scheduler::Rr));
     does(&mut director, &add);
     does(&mut director, &Change::AddServer(key(9), by_hand(9, 1)));
     does(
         &mut director,
-        &Change::EditService(key(9), Scheduler::Wrr, SchedulerFlags::default()),
+        &Change::EditService(key(9), ServiceSettings::plain(Scheduler::Wrr)),
     );
     let service = found(&director, 9).expect("added");
     assert_eq!(
@@ -146,13 +151,13 @@ fn services_come_and_go_by_hand() {
     does(&mut director, &Change::RemoveService(key(1)));
     assert_eq!(found(&director, 1), None);
     // What is removed is a new service when it is added again: without its configured servers.
-    let again = Change::AddService(key(1), Scheduler::Rr, SchedulerFlags::default());
+    let again = Change::AddService(key(1), ServiceSettings::plain(Scheduler::Rr));
     does(&mut director, &again);
     assert_eq!(found(&director, 1).expect("added").servers, []);
 
     does(
         &mut director,
-        &Change::EditService(key(2), Scheduler::Rr, SchedulerFlags::default()),
+        &Change::EditService(key(2), ServiceSettings::plain(Scheduler::Rr)),
     );
     let service = found(&director, 2).expect("configured");
     assert_eq!(
@@ -163,7 +168,13 @@ fn services_come_and_go_by_hand() {
     let flags = SchedulerFlags::FALLBACK;
     does(
         &mut director,
-        &Change::EditService(key(2), Scheduler::Sh, flags),
+        &Change::EditService(
+            key(2),
+            ServiceSettings {
+                flags,
+                ..ServiceSettings::plain(Scheduler::Sh)
+            },
+        ),
     );
     let service = found(&director, 2).expect("configured");
     assert_eq!(
@@ -191,13 +202,12 @@ fn what_ipvs_refuses_is_refused() {
     assert_eq!(
         refusal(Change::AddService(
             key(1),
-            Scheduler::Rr,
-            SchedulerFlags::default()
+            ServiceSettings::plain(Scheduler::Rr)
         )),
         ChangeRefusal::ServiceExists(key(1))
     );
     for change in [
-        Change::EditService(key(7), Scheduler::Rr, SchedulerFlags::default()),
+        Change::EditService(key(7), ServiceSettings::plain(Scheduler::Rr)),
         Change::RemoveService(key(7)),
         Change::AddServer(key(7), by_hand(1, 1)),
         Change::EditServer(key(7), by_hand(1, 1)),
@@ -231,7 +241,8 @@ fn a_table_that_the_data_plane_refuses_takes_the_change_back() {
     let mut director = director();
     let before = director.desired().clone();
     let change = Change::AddServer(key(1), by_hand(9, 1));
-    director.change(&change).expect("the core sees no reason");
+    let (results, _) = director.change(&[change]);
+    assert_eq!(results, [Ok(())], "the core sees no reason");
     let effects = director.handle(Event::Applied(Err("too large".to_owned())), at(2));
     position(&effects, |effect| *effect == Effect::Apply(before.clone()));
     assert_eq!(*director.desired(), before);
@@ -286,7 +297,7 @@ fn a_reload_keeps_changes_by_hand_when_the_file_says_so() {
     does(&mut director, &Change::RemoveService(key(2)));
     does(
         &mut director,
-        &Change::AddService(key(9), Scheduler::Rr, SchedulerFlags::default()),
+        &Change::AddService(key(9), ServiceSettings::plain(Scheduler::Rr)),
     );
     director.handle(Event::ReloadRequested, at(5));
     // The file has no second service any more, and a new server in the first.
@@ -328,14 +339,14 @@ fn timeouts_are_changed_one_by_one() {
 fn nothing_is_changed_before_the_start_and_after_the_stop() {
     let mut director = Director::new(setup(), at(0));
     assert_eq!(
-        director.change(&Change::Clear),
-        Err(ChangeRefusal::NotRunning)
+        director.change(&[Change::Clear]),
+        (vec![Err(ChangeRefusal::NotRunning)], vec![])
     );
     let mut director = self::director();
     director.handle(Event::ShutdownRequested, at(2));
     assert_eq!(
-        director.change(&Change::Clear),
-        Err(ChangeRefusal::NotRunning)
+        director.change(&[Change::Clear]),
+        (vec![Err(ChangeRefusal::NotRunning)], vec![])
     );
 }
 
@@ -344,21 +355,13 @@ fn live(connections: u64) -> Snapshot {
         connections,
         ..Traffic::default()
     };
-    let server = |host| LiveServer {
-        key: id(1, host).server,
-        forwarding: Forwarding::Nat,
-        weight: 1,
-        active: 0,
-        inactive: 0,
-        traffic,
-        next_hop: None,
-    };
-    let service = |vip, host| LiveService {
-        key: key(vip),
-        scheduler: Scheduler::Wlc,
-        options: caribe_model::SchedulerOptions::IPVS,
-        servers: vec![server(host)],
-        traffic,
+    let service = |vip, host| {
+        let mut service = ServiceSettings::plain(Scheduler::Wlc).service();
+        service.servers = vec![by_hand(host, 1)];
+        let mut live = LiveService::fresh(key(vip), &service);
+        live.traffic = traffic;
+        live.servers[0].traffic = traffic;
+        live
     };
     Snapshot {
         services: vec![service(1, 1), service(2, 3)],
@@ -405,4 +408,73 @@ fn the_status_shows_what_was_changed_by_hand() {
         director.status(&live(0), &[], at(2)).overrides,
         ["TCP 192.0.2.2:80: removed"]
     );
+}
+
+#[test]
+fn a_batch_is_one_table_and_each_change_sees_those_before_it() {
+    let mut director = director();
+    let batch = [
+        Change::RemoveService(key(1)),
+        Change::AddServer(key(1), by_hand(5, 1)),
+        Change::AddService(key(1), ServiceSettings::plain(Scheduler::Rr)),
+        Change::AddServer(key(1), by_hand(5, 1)),
+        Change::AddServer(key(1), by_hand(5, 2)),
+        Change::AddServer(key(1), by_hand(6, 2)),
+    ];
+    let (results, effects) = director.change(&batch);
+    let gone = Err(ChangeRefusal::NoService(key(1)));
+    let there = Err(ChangeRefusal::ServerExists(key(1), by_hand(5, 2).key));
+    assert_eq!(results, [Ok(()), gone, Ok(()), Ok(()), there, Ok(())]);
+    let applied = effects.iter();
+    let applied = applied.filter(|effect| matches!(effect, Effect::Apply(_)));
+    assert_eq!(applied.count(), 1);
+    assert_eq!(weights(&director), hosts(&[(5, 1), (6, 2), (3, 3)]));
+    // Refused as a whole, it is taken back as a whole.
+    director.handle(Event::Applied(Err("too large".to_owned())), at(2));
+    assert_eq!(weights(&director), hosts(&[(1, 1), (2, 2), (3, 3)]));
+}
+
+#[test]
+fn an_edit_replaces_all_that_ipvsadm_can_say() {
+    let mut director = director();
+    let persistent = ServiceSettings {
+        persistence: Some(Persistence {
+            timeout: 60,
+            netmask: Netmask::V4([255, 255, 255, 0].into()),
+        }),
+        ..ServiceSettings::plain(Scheduler::Sh)
+    };
+    let edit = Change::EditService(key(2), persistent);
+    does(&mut director, &edit);
+    let service = found(&director, 2).expect("configured");
+    assert_eq!(ServiceSettings::of(service), persistent);
+    let described = director.overrides.describe().join("; ");
+    assert!(
+        described.contains("scheduler sh, persistent 60 mask 255.255.255.0"),
+        "{described}"
+    );
+    let plain = ServiceSettings::plain(Scheduler::Rr);
+    does(&mut director, &Change::EditService(key(2), plain));
+    let service = found(&director, 2).expect("configured");
+    assert_eq!(ServiceSettings::of(service), plain);
+
+    let mut server = by_hand(3, 5);
+    server.forwarding = Forwarding::Tunnel;
+    server.encapsulation = Encapsulation::Gre { checksum: true };
+    server.thresholds = Thresholds::new(100, 80).expect("in order");
+    does(&mut director, &Change::EditServer(key(2), server.clone()));
+    assert_eq!(found(&director, 2).expect("configured").servers, [server]);
+    does(&mut director, &Change::EditServer(key(2), by_hand(3, 5)));
+    let servers = &found(&director, 2).expect("configured").servers;
+    assert_eq!(*servers, [by_hand(3, 5)]);
+    // A mask of the other family is no service's.
+    let wrong = ServiceSettings {
+        persistence: Some(Persistence {
+            timeout: 60,
+            netmask: Netmask::V6(64),
+        }),
+        ..plain
+    };
+    let refused = refuses(&mut director, &Change::EditService(key(2), wrong));
+    assert!(matches!(refused, ChangeRefusal::Refused(_)), "{refused:?}");
 }

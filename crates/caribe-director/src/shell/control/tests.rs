@@ -4,7 +4,8 @@ use std::os::unix::net::UnixStream as BlockingStream;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use caribe_model::Protocol;
+use caribe_health::{Order, ServerId};
+use caribe_model::{Protocol, ServerKey};
 
 use super::*;
 
@@ -50,9 +51,14 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                     answer.send(Ok(Snapshot::default())).expect("asked for");
                 }
                 Query::Order(request, by, answer) => {
-                    assert!(by.starts_with(&format!("{} (uid", own_name())), "{by}");
+                    let uid = nix::unistd::getuid();
+                    assert!(by.contains(&format!("uid {uid}")), "{by}");
                     let refused = Err(OrderRefusal::NoServer(request.id));
-                    let ordered = if request.order.is_some() { Ok(()) } else { refused };
+                    let ordered = if request.order.is_some() {
+                        Ok(())
+                    } else {
+                        refused
+                    };
                     answer.send(ordered).expect("asked for");
                 }
                 Query::History(query, answer) => {
@@ -76,11 +82,14 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                     };
                     answer.send(Ok(page)).expect("asked for");
                 }
-                Query::Change(Change::RemoveService(key), answer) => {
-                    let refusal = ChangeRefusal::NoService(key);
-                    answer.send(Err(refusal)).expect("asked for");
+                Query::Change(changes, answer) => {
+                    let results = changes.into_iter().map(|change| match change {
+                        Change::RemoveService(key) => Err(ChangeRefusal::NoService(key)),
+                        _ => Ok(()),
+                    });
+                    answer.send(results.collect()).expect("asked for");
                 }
-                Query::Change(_, answer) | Query::Zero(_, answer) => {
+                Query::Zero(_, answer) => {
                     answer.send(Ok(())).expect("asked for");
                 }
                 Query::Table(answer) => {
@@ -105,7 +114,7 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
         answer.ends_with(r#"{"connections":[],"next":42}"#),
         "{answer}"
     );
-    for wrong in ["limit=x", "protocol=sctp", "client=here", "unknown=1"] {
+    for wrong in ["limit=x", "protocol=ddp", "client=here", "unknown=1"] {
         let answer = exchange(&path, &get(&format!("/v1/connections?{wrong}"))).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
     }
@@ -129,10 +138,56 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
     let refusal: ChangeRefusal =
         serde_json::from_value(body["refusal"].clone()).expect("a refusal");
     assert_eq!(refusal, ChangeRefusal::NoService(key));
+    let batch = [Change::Clear, Change::RemoveService(key)];
+    let answer = exchange(&path, &send("POST", ControlPaths::BATCH, &batch)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let refusals: Vec<Option<ChangeRefusal>> = serde_json::from_str(body).expect("refusals");
+    assert_eq!(refusals, [None, Some(ChangeRefusal::NoService(key))]);
+    let many = vec![Change::Clear; ControlPaths::LARGEST_BATCH + 1];
+    let answer = exchange(&path, &send("POST", ControlPaths::BATCH, &many)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let answer = exchange(&path, &send("DELETE", ControlPaths::OVERRIDES, &())).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     let answer = exchange(&path, &send("POST", ControlPaths::ZERO, &Some(key))).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let id = ServerId {
+        service: key,
+        server: ServerKey {
+            address: [10, 0, 0, 1].into(),
+            port: 80,
+        },
+    };
+    let order = |order| OrderRequest { id, order };
+    let drain = send("POST", ControlPaths::ORDERS, &order(Some(Order::Drain)));
+    let answer = exchange(&path, &drain).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let answer = exchange(&path, &send("POST", ControlPaths::ORDERS, &order(None))).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(
+        answer.contains("there is no active real server 10.0.0.1:80"),
+        "{answer}"
+    );
+    let wrong = send("POST", ControlPaths::ORDERS, &"drain");
+    let answer = exchange(&path, &wrong).await;
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+
+    let answer = exchange(&path, &get("/v1/events?after=6&wait=20")).await;
+    assert!(
+        answer.ends_with(r#"{"last":7,"happenings":[]}"#),
+        "{answer}"
+    );
+    let answer = exchange(&path, &get("/v1/history?server=10.0.0.1")).await;
+    assert!(answer.ends_with("[]"), "{answer}");
+    for wrong in [
+        "/v1/events?after=-1",
+        "/v1/events?wait=x",
+        "/v1/history?server=web",
+    ] {
+        let answer = exchange(&path, &get(wrong)).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
+    }
+
     let nonsense = send("POST", ControlPaths::OVERRIDES, &"nonsense");
     let answer = exchange(&path, &nonsense).await;
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");

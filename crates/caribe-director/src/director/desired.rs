@@ -1,0 +1,120 @@
+//! The table that the data plane should hold: derived from the configuration, the verdicts and
+//! the overrides, as far as one of them changed.
+
+use std::collections::BTreeSet;
+
+use caribe_model::{Service, ServiceKey, Table};
+
+use super::{Director, Taken};
+use crate::overrides::WeightRule;
+use crate::{Effect, Intent, Notice};
+
+/// What of the desired table has to be derived anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// These services.
+    Services(BTreeSet<ServiceKey>),
+    /// All of it.
+    Everything,
+}
+
+impl Default for Stale {
+    fn default() -> Self {
+        Stale::Services(BTreeSet::new())
+    }
+}
+
+impl Stale {
+    /// One service more.
+    pub(super) fn add(&mut self, key: ServiceKey) {
+        if let Stale::Services(services) = self {
+            services.insert(key);
+        }
+    }
+
+    /// All that `other` has, too.
+    pub(super) fn join(&mut self, other: Stale) {
+        match (&mut *self, other) {
+            (Stale::Services(services), Stale::Services(mut others)) => {
+                services.append(&mut others);
+            }
+            _ => *self = Stale::Everything,
+        }
+    }
+}
+
+impl Director {
+    /// Derives what is stale, and sends the table when it is not what was last sent. This is the
+    /// one place where a table is derived.
+    pub(super) fn reconcile(&mut self, effects: &mut Vec<Effect>) {
+        let mut changed = self.taken == Taken::Never;
+        match std::mem::take(&mut self.stale) {
+            Stale::Services(services) => {
+                for key in services {
+                    self.place(&key, effects);
+                    changed |= self.derive_service(&key, effects);
+                }
+            }
+            Stale::Everything => {
+                self.place_all(effects);
+                changed |= self.derive_everything(effects);
+            }
+        }
+        if changed && self.intent.is_some() {
+            self.taken = Taken::Pending;
+            effects.push(Effect::Apply(self.desired.clone()));
+        }
+    }
+
+    /// Puts one service into the desired table; whether that changed it.
+    fn derive_service(&mut self, key: &ServiceKey, effects: &mut Vec<Effect>) -> bool {
+        let Some(intent) = &self.intent else {
+            return false;
+        };
+        let service = self.derived(key, intent);
+        if service.as_ref() == self.desired.service(key) {
+            return false;
+        }
+        self.desired.remove(key);
+        if let Some(Err(error)) = service.map(|service| self.desired.insert(*key, service)) {
+            effects.push(Effect::Log(Notice::Trouble(error.to_string())));
+        }
+        true
+    }
+
+    /// A service as the table shall hold it.
+    fn derived(&self, key: &ServiceKey, intent: &Intent) -> Option<Service> {
+        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
+        let mut service = self.overrides.service(key, intent, weight)?;
+        if let Some(sorry) = self.sorry(key)
+            && !self.overrides.replaces(key)
+            && !service.servers.iter().any(|server| server.key == sorry.key)
+        {
+            service.servers.push(sorry.clone());
+        }
+        Some(service)
+    }
+
+    /// Derives the desired table from nothing; whether that changed it.
+    fn derive_everything(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let Some(intent) = &self.intent else {
+            return false;
+        };
+        let configured = intent.services.iter().map(|service| &service.key);
+        let mut table = Table::default();
+        // `Intent::new` has inserted the same services, and `change` what overrides add to them.
+        for key in configured.chain(self.overrides.added(intent)) {
+            let Some(service) = self.derived(key, intent) else {
+                continue;
+            };
+            if let Err(error) = table.insert(*key, service) {
+                effects.push(Effect::Log(Notice::Trouble(error.to_string())));
+            }
+        }
+        if table == self.desired {
+            return false;
+        }
+        self.desired = table;
+        true
+    }
+}
