@@ -45,6 +45,21 @@ const NEEDS: &[Need] = &[
     need(Purpose::Lab, "tshark", "tshark"),
     need(Purpose::Lab, "ipvsadm", "ipvsadm"),
     need(Purpose::Lab, "nft", "nftables"),
+    // What the monitors' probes are tried on.
+    need(Purpose::Lab, "unshare", "util-linux"),
+    need(Purpose::Lab, "openssl", "openssl"),
+    need(Purpose::Lab, "dnsmasq", "dnsmasq-base"),
+    need(Purpose::Lab, "msmtpd", "msmtp-mta"),
+    need(Purpose::Lab, "rpcbind", "rpcbind"),
+    need(Purpose::Lab, "rpc.rstatd", "rstatd"),
+    need(Purpose::Lab, "rwhod", "rwhod"),
+    need(Purpose::Lab, "sshd", "openssh-server"),
+    need(Purpose::Lab, "ssh", "openssh-client"),
+    need(
+        Purpose::Lab,
+        "/usr/lib/python3/dist-packages/grpc/__init__.py",
+        "python3-grpcio",
+    ),
     need(Purpose::Guest, "qemu-system-x86_64", "qemu-system-x86"),
     need(
         Purpose::Guest,

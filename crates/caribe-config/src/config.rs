@@ -10,7 +10,11 @@ use std::time::Duration;
 
 use caribe_model::{Defence, Forwarding, MarkRule, Policy, Tuning};
 
-pub use monitor::{Monitor, MonitorKind};
+pub use monitor::{
+    BodyMatch, CommandLine, Expectation, Http, HttpMethod, HttpVersion, Initial, LoadMonitor,
+    LoadWatch, Monitor, MonitorBlock, MonitorKind, Probe, Quorum, RecordType, SlowStart, StatusSet,
+    Timing, Tls, TlsIdentity, Trust,
+};
 pub use redundancy::Redundancy;
 pub use server::RealServer;
 pub use service::VirtualService;

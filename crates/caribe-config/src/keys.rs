@@ -10,6 +10,14 @@ use crate::tree::BlockKind;
 
 pub use table::KEYS;
 
+/// Kinds of monitors: the names of `monitor` blocks.
+pub const MONITORS: [&str; 11] = [
+    "tcp", "http", "https", "tls", "udp", "dns", "smtp", "ping", "script", "grpc", "agent",
+];
+
+/// Whether anything acts on `monitor` blocks in this release.
+pub(crate) const MONITOR_BLOCKS: Effect = Effect::NotYet(Topic::Monitoring);
+
 /// A key, as the parser and the reference know it.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -29,6 +37,10 @@ pub struct Key {
     pub origin: Origin,
     /// Whether anything acts on it.
     pub effect: Effect,
+    /// In a `monitor` block: the kinds of monitors that have it; all when there is none.
+    pub monitors: &'static [&'static str],
+    /// It may stand several times, and each counts.
+    pub repeatable: bool,
     /// Values (besides the default) that ask for nothing, so that nobody need be told that
     /// nothing acts on them.
     pub neutral: &'static [&'static str],
@@ -47,14 +59,17 @@ pub enum Place {
     Failover,
     /// In a `mark` block.
     Mark,
+    /// In a `monitor` block.
+    Monitor,
 }
 
 impl Place {
     /// All places, in the order of the reference.
-    pub const ALL: [Place; 5] = [
+    pub const ALL: [Place; 6] = [
         Place::Global,
         Place::Virtual,
         Place::Server,
+        Place::Monitor,
         Place::Mark,
         Place::Failover,
     ];
@@ -67,6 +82,7 @@ impl Place {
             Place::Server => "a `server` block",
             Place::Failover => "a `failover` block",
             Place::Mark => "a `mark` block",
+            Place::Monitor => "a `monitor` block",
         }
     }
 }
@@ -78,6 +94,7 @@ impl From<BlockKind> for Place {
             BlockKind::Failover => Place::Failover,
             BlockKind::Server => Place::Server,
             BlockKind::Mark => Place::Mark,
+            BlockKind::Monitor => Place::Monitor,
         }
     }
 }
@@ -123,6 +140,26 @@ pub enum Kind {
     Text,
     /// A text in which backslash sequences stand for other bytes.
     EscapedText,
+    /// The same, and `\xHH` for any byte.
+    Bytes,
+    /// A time: seconds, with a fraction if need be, or milliseconds with `ms`.
+    Time,
+    /// A time, or one of these words.
+    TimeOr(&'static [&'static str]),
+    /// Status codes and ranges of them, separated by commas.
+    Statuses,
+    /// `Name: value`.
+    Header,
+    /// A regular expression.
+    Regex,
+    /// A program with its arguments.
+    Command,
+    /// The absolute path of a file.
+    File,
+    /// Path and query of a URL.
+    UrlPath,
+    /// The name of a host or domain, which is not looked up.
+    Name,
     /// One of these words.
     Word(&'static [&'static str]),
     /// One or more of these words.
@@ -180,6 +217,12 @@ pub enum Topic {
     Redundancy,
     /// Checks beyond a TCP connect.
     Monitoring,
+    /// Weights that change: ramps, load.
+    Weights,
+    /// What is done when too few servers are left.
+    Quorum,
+    /// Programs that are told of changes.
+    Notification,
     /// Client affinity.
     Persistence,
     /// Services keyed by a firewall mark.
@@ -194,14 +237,10 @@ pub enum Topic {
     OnePacket,
     /// MSS clamping.
     MssClamp,
-    /// Waiting for the connections of a server that goes.
-    Draining,
     /// Connection limits of servers.
     Thresholds,
     /// SCTP.
     Sctp,
-    /// Tunnels other than IPIP.
-    Tunnels,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -218,6 +257,12 @@ impl Topic {
                 "they are kept; a real server is watched by a TCP connect alone, or not at all \
                  (see `monitor`)"
             }
+            Topic::Weights => {
+                "they are kept; a server that returns gets its whole weight at once, whatever \
+                 its load"
+            }
+            Topic::Quorum => "they are kept; one server is enough, and each that fails is removed",
+            Topic::Notification => "it is kept; nothing is run",
             Topic::Persistence => "they are kept; clients may change servers between connections",
             Topic::Marks => "it is kept; a service with a firewall mark is not balanced",
             Topic::SorryServers => {
@@ -227,10 +272,8 @@ impl Topic {
             Topic::Limits => "they are kept; the data plane has sizes of its own",
             Topic::OnePacket => "it is kept; datagrams of a client stay with one server",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
-            Topic::Draining => "it is kept; a server that leaves the file is removed at once",
             Topic::Thresholds => "they are kept; no server is ever overloaded",
             Topic::Sctp => "SCTP packets are passed, not balanced",
-            Topic::Tunnels => "they are kept; every tunnel is IPIP",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }
@@ -270,6 +313,8 @@ impl Key {
             meaning: "",
             origin: Origin::Piranha,
             effect: Effect::Acts,
+            monitors: &[],
+            repeatable: false,
             neutral: &[],
         }
     }
@@ -316,6 +361,16 @@ impl Key {
 
     const fn not_yet(mut self, topic: Topic) -> Self {
         self.effect = Effect::NotYet(topic);
+        self
+    }
+
+    const fn monitors(mut self, kinds: &'static [&'static str]) -> Self {
+        self.monitors = kinds;
+        self
+    }
+
+    const fn repeatable(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 

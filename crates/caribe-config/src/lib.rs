@@ -13,6 +13,7 @@
 mod checks;
 pub mod config;
 mod diagnostic;
+pub mod import;
 pub mod keys;
 mod lexer;
 mod literal;

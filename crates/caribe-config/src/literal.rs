@@ -1,10 +1,12 @@
 //! Single values as text: numbers, addresses, masks, names of interfaces. Pure functions; what
 //! they refuse is reported by [`crate::settings`].
 
+mod monitors;
 mod sets;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+pub(crate) use monitors::{header, is_name, is_url_path, regex_fault, statuses, time};
 pub(crate) use sets::{LARGEST_MSS, SMALLEST_MSS, mss, network, ports};
 
 /// Bytes of an interface's name or label, the kernel's `IFNAMSIZ` without its closing zero.

@@ -4,6 +4,8 @@
 
 mod limits;
 mod mark;
+mod monitor_block;
+mod monitoring;
 mod policy;
 mod redundancy;
 mod server;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use caribe_model::{Defence, Forwarding, Policy, Protocol};
 
 use crate::Mode;
-use crate::config::{Config, ConfiguredTimeouts, FloatingAddress, VirtualService};
+use crate::config::{CommandLine, Config, ConfiguredTimeouts, FloatingAddress, VirtualService};
 use crate::diagnostic::{Report, shown};
 use crate::keys::Place;
 use crate::literal::Mask;
@@ -49,6 +51,15 @@ pub(crate) fn meaning<'s, 't>(
     Interpreter { resolver, report }.file(settings)
 }
 
+/// What the file says for services that do not say it.
+struct OfTheFile {
+    network: Forwarding,
+    policy: Policy,
+    secure_tcp: Defence,
+    notify: Option<CommandLine>,
+    rsh_command: Option<CommandLine>,
+}
+
 struct Interpreter<'r, 's> {
     resolver: &'r dyn Resolver,
     report: &'r mut Report<'s>,
@@ -67,8 +78,15 @@ impl Interpreter<'_, '_> {
                 .hint("use `service = lvs`; for failover of programs use a cluster manager");
         }
         let network = forwarding(settings, "network").unwrap_or(Forwarding::Nat);
-        let file_policy = policy::of_the_file(settings);
-        let (services, origins) = self.services(settings, network, file_policy);
+        let (policy, secure_tcp) = policy::of_the_file(settings);
+        let file = OfTheFile {
+            network,
+            policy,
+            secure_tcp,
+            notify: settings.command("notify"),
+            rsh_command: settings.command("rsh_command"),
+        };
+        let (services, origins) = self.services(settings, &file);
         let (marks, mark_origins) = mark::rules(settings);
         let config = Config {
             serial_no: settings.integer("serial_no"),
@@ -86,8 +104,8 @@ impl Interpreter<'_, '_> {
             },
             limits: limits::limits(settings),
             tuning: policy::tuning(settings),
-            policy: file_policy.0,
-            secure_tcp: file_policy.1,
+            policy,
+            secure_tcp,
             marks,
             redundancy: self.redundancy(settings),
             services,
@@ -102,15 +120,14 @@ impl Interpreter<'_, '_> {
     fn services<'s, 't>(
         &mut self,
         settings: &'s Section<'t>,
-        network: Forwarding,
-        policy: (Policy, Defence),
+        file: &OfTheFile,
     ) -> (Vec<VirtualService>, Vec<Origin<'s, 't>>) {
         let mut services = Vec::new();
         let mut origins = Vec::new();
         for section in &settings.children {
             match section.place {
                 Place::Virtual => {
-                    if let Some((service, origin)) = self.service(section, network, policy) {
+                    if let Some((service, origin)) = self.service(section, file) {
                         services.push(service);
                         origins.push(origin);
                     }
@@ -129,7 +146,7 @@ impl Interpreter<'_, '_> {
                     )
                     .hint("Caribe does not do what Piranha's fos did; the block can be removed"),
                 // Read by itself, or misplaced, which the tree has reported.
-                Place::Mark | Place::Server | Place::Global => {}
+                Place::Mark | Place::Server | Place::Monitor | Place::Global => {}
             }
         }
         (services, origins)

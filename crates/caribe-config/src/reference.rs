@@ -45,6 +45,38 @@ nothing in this release acts on it: it is named in a warning unless its value as
 
 ";
 
+const MONITORS: &str = "\
+## In a `monitor` block, inside a `virtual` or a `server` block
+
+A `monitor` block (*Caribe*) is named after its kind, and says how servers are watched:
+
+```
+virtual shop {
+    address = 192.0.2.80 eth0:1
+    monitor http {
+        path = /health
+        host = shop.example
+        status = 200-299,301
+    }
+    server web1 {
+        address = 192.0.2.101
+        monitor tcp {
+            port = 8443
+        }
+    }
+}
+```
+
+Kinds are `tcp` (a connection is accepted), `http` and `https`, `tls` (a handshake succeeds), `udp`,
+`dns`, `smtp`, `ping`, `script`, `grpc` (the health service), and `agent` (a text in the manner of
+HAProxy's agent checks). There may be several, of one kind or of many: a server is good when all of
+its own and all of its service's are. Piranha's single check is then done only if one of its keys
+(`monitor`, `send`, `expect`, `send_program`) is there.
+
+In `send`, `payload` and `expect` of these blocks `\\xHH` stands for any byte.
+
+";
+
 /// The reference of all keys, in Markdown; docs/lvs.cf.md is this text.
 pub fn reference() -> String {
     let mut text = HEAD.to_owned();
@@ -53,6 +85,7 @@ pub fn reference() -> String {
             Place::Global => "## Outside all blocks\n\n",
             Place::Virtual => "## In a `virtual` block\n\n",
             Place::Server => "## In a `server` block, inside a `virtual` block\n\n",
+            Place::Monitor => MONITORS,
             Place::Mark => {
                 "## In a `mark` block\n\nMark rules (*Caribe*) feed services with an `fwmark`; \
                  netfilter's own marks come too late for them. When several rules match a packet, \
@@ -83,9 +116,21 @@ fn row(text: &mut String, key: &Key) {
         key.name,
         values(key),
         default(key),
-        key.meaning,
+        meaning(key),
         status(key)
     );
+}
+
+fn meaning(key: &Key) -> String {
+    if key.monitors.is_empty() {
+        return key.meaning.to_owned();
+    }
+    let kinds: Vec<String> = key
+        .monitors
+        .iter()
+        .map(|kind| format!("`{kind}`"))
+        .collect();
+    format!("{}: {}", kinds.join(", "), key.meaning)
 }
 
 fn values(key: &Key) -> String {
@@ -111,6 +156,7 @@ fn default(key: &Key) -> String {
 fn status(key: &Key) -> String {
     match (key.origin, key.effect) {
         (Origin::Misnomer { instead }, _) => format!("*misnomer*: {instead}"),
+        (Origin::Caribe, Effect::NotYet(_)) => "*Caribe, not yet*".to_owned(),
         (Origin::Caribe, _) => "*Caribe*".to_owned(),
         (_, Effect::NotYet(crate::keys::Topic::Obsolete)) => "*no effect*".to_owned(),
         (_, Effect::NotYet(_)) => "*not yet*".to_owned(),

@@ -4,13 +4,16 @@
 
 mod read;
 mod read_addresses;
+mod read_monitors;
 mod read_words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use caribe_model::{MssClamp, Scheduler};
 
+use crate::config::{CommandLine, StatusSet};
 use crate::diagnostic::{Report, shown};
 use crate::keys::{self, Key, Origin, Place};
 use crate::literal::Mask;
@@ -30,6 +33,8 @@ pub(crate) struct Section<'t> {
     /// `None` for the global part.
     pub(crate) block: Option<&'t Block>,
     assigned: BTreeMap<&'static str, Assigned>,
+    /// All statements of keys that may stand several times, in the order of the file.
+    repeated: Vec<Assigned>,
     /// Keys with a value that was refused: whatever depends on them cannot be judged.
     refused: BTreeSet<&'static str>,
     /// A line could not be read: something may be missing only because of that.
@@ -106,6 +111,7 @@ impl Reader<'_, '_> {
             place,
             block,
             assigned: BTreeMap::new(),
+            repeated: Vec::new(),
             refused: BTreeSet::new(),
             faulty: body.is_faulty(),
             children: Vec::new(),
@@ -120,6 +126,7 @@ impl Reader<'_, '_> {
             section.refuse(word);
         }
         for block in body.blocks().filter(|block| !block.unknown) {
+            self.monitor_kind(block);
             let child = self.section(block.kind().into(), Some(block), block.body());
             section.children.push(child);
         }
@@ -131,12 +138,24 @@ impl Reader<'_, '_> {
             section.refuse(entry.key());
             return self.unknown_key(section.place, entry);
         };
+        if !self.fits_the_monitor(key, section, entry) {
+            return section.refuse(entry.key());
+        }
         let key = self.origin(key, section.place, entry);
         let Some((value, span)) = self.read(key, entry) else {
             section.refused.insert(key.name);
             return;
         };
         let key_span = entry.key_span();
+        if key.repeatable {
+            section.repeated.push(Assigned {
+                key,
+                value,
+                key_span,
+                span,
+            });
+            return;
+        }
         if let Some(before) = section.assigned.get(key.name) {
             let line = self.report.line(before.key_span);
             self.report
@@ -166,7 +185,7 @@ impl Reader<'_, '_> {
         match key.origin {
             Origin::Piranha => {}
             // In a block of Caribe's own the block was told of.
-            Origin::Caribe if place == Place::Mark => {}
+            Origin::Caribe if matches!(place, Place::Mark | Place::Monitor) => {}
             Origin::Caribe => self
                 .report
                 .strict(
@@ -193,6 +212,44 @@ impl Reader<'_, '_> {
             }
         }
         key
+    }
+
+    /// Tells of a key of other kinds of monitors.
+    fn fits_the_monitor(&mut self, key: &Key, section: &Section<'_>, entry: &Entry) -> bool {
+        let kind = section.name();
+        if key.monitors.is_empty()
+            || key.monitors.contains(&kind)
+            || !keys::MONITORS.contains(&kind)
+        {
+            return true;
+        }
+        let kinds = key.monitors.join(", ");
+        self.report
+            .error(
+                entry.key_span(),
+                "key-of-another-monitor",
+                format!("a `{kind}` monitor has no key `{}`", key.name),
+            )
+            .hint(format!("it is for monitors of these kinds: {kinds}"));
+        false
+    }
+
+    fn monitor_kind(&mut self, block: &Block) {
+        let kind = block.name();
+        if block.kind() != BlockKind::Monitor || kind.is_empty() || keys::MONITORS.contains(&kind) {
+            return;
+        }
+        let hint = match closest(kind.as_bytes(), keys::MONITORS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("kinds are {}", keys::MONITORS.join(", ")),
+        };
+        self.report
+            .error(
+                block.name_span(),
+                "unknown-monitor",
+                format!("unknown kind of monitor {}", shown(kind.as_bytes())),
+            )
+            .hint(hint);
     }
 
     fn unknown_key(&mut self, place: Place, entry: &Entry) {
@@ -250,6 +307,14 @@ impl Section<'_> {
 
     pub(crate) fn assigned(&self) -> impl Iterator<Item = &Assigned> {
         self.assigned.values()
+    }
+
+    /// The statements of a key that may stand several times.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.repeated
+            .iter()
+            .filter(move |assigned| assigned.key.name == name)
+            .map(|assigned| &assigned.value)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Assigned> {
@@ -318,6 +383,28 @@ impl Section<'_> {
     pub(crate) fn mask(&self, name: &str) -> Option<Mask> {
         match self.value(name) {
             Some(Value::Mask(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Option<Duration> {
+        match self.value(name) {
+            Some(Value::Time(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn statuses(&self, name: &str) -> Option<StatusSet> {
+        match self.value(name) {
+            Some(Value::Statuses(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A program with its arguments; `None` when there is none.
+    pub(crate) fn command(&self, name: &str) -> Option<CommandLine> {
+        match self.value(name) {
+            Some(Value::Command(words)) => CommandLine::new(words),
             _ => None,
         }
     }

@@ -26,15 +26,18 @@ pub enum BlockKind {
     Server,
     /// A rule that gives packets a firewall mark; Caribe's own.
     Mark,
+    /// A way to watch real servers, named after its kind; Caribe's own.
+    Monitor,
 }
 
 impl BlockKind {
     /// All of them.
-    pub const ALL: [BlockKind; 4] = [
+    pub const ALL: [BlockKind; 5] = [
         BlockKind::Virtual,
         BlockKind::Failover,
         BlockKind::Server,
         BlockKind::Mark,
+        BlockKind::Monitor,
     ];
 
     /// The word that opens such a block.
@@ -44,12 +47,13 @@ impl BlockKind {
             BlockKind::Failover => "failover",
             BlockKind::Server => "server",
             BlockKind::Mark => "mark",
+            BlockKind::Monitor => "monitor",
         }
     }
 
     /// Whether it stands outside all blocks.
     pub const fn is_outermost(self) -> bool {
-        !matches!(self, BlockKind::Server)
+        !matches!(self, BlockKind::Server | BlockKind::Monitor)
     }
 
     /// Whether a block of that kind may stand in it.
@@ -57,12 +61,13 @@ impl BlockKind {
         matches!(
             (self, inner),
             (BlockKind::Virtual | BlockKind::Failover, BlockKind::Server)
+                | (BlockKind::Virtual | BlockKind::Server, BlockKind::Monitor)
         )
     }
 
     /// Whether old Piranha knows it.
     pub(crate) const fn is_piranhas(self) -> bool {
-        !matches!(self, BlockKind::Mark)
+        !matches!(self, BlockKind::Mark | BlockKind::Monitor)
     }
 
     fn from_keyword(word: &[u8]) -> Option<Self> {

@@ -1,9 +1,9 @@
-//! Keys that nothing acts on yet: named once in a file, so that nobody relies on them.
+//! Keys and blocks that nothing acts on yet: named once in a file, so that nobody relies on them.
 
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Report;
-use crate::keys::{Effect, Place, Topic};
+use crate::keys::{Effect, MONITOR_BLOCKS, Place, Topic};
 use crate::settings::{Assigned, Section};
 use crate::source::Span;
 use crate::value::constant;
@@ -13,22 +13,20 @@ const LISTED_LINES: usize = 3;
 
 /// Reports one warning for each topic, with all its keys that ask for something.
 pub(crate) fn name(settings: &Section<'_>, report: &mut Report<'_>) {
-    let mut found: BTreeMap<Topic, Vec<&Assigned>> = BTreeMap::new();
+    let mut found: BTreeMap<Topic, Vec<Unheeded>> = BTreeMap::new();
     collect(settings, &mut found);
     for (topic, mut statements) in found {
-        statements.sort_by_key(|assigned| assigned.key_span.start);
-        let first = statements[0].key_span; // a topic is there because of a statement
+        statements.sort_by_key(|unheeded| unheeded.span.start);
+        let first = statements[0].span; // a topic is there because of a statement
         let mut lines: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut order: Vec<&str> = Vec::new();
-        for assigned in statements {
-            let name = assigned.key.name;
-            if !order.contains(&name) {
+        for unheeded in &statements {
+            let name = unheeded.name.as_str();
+            let lines = lines.entry(name).or_insert_with(|| {
                 order.push(name);
-            }
-            lines
-                .entry(name)
-                .or_default()
-                .push(report.line(assigned.key_span));
+                Vec::new()
+            });
+            lines.push(report.line(unheeded.span));
         }
         let keys: Vec<String> = order
             .iter()
@@ -48,15 +46,37 @@ fn warn(topic: Topic, keys: &str, at: Span, report: &mut Report<'_>) {
         .hint(topic.consequence());
 }
 
-fn collect<'s>(section: &'s Section<'_>, found: &mut BTreeMap<Topic, Vec<&'s Assigned>>) {
-    if section.place == Place::Failover {
-        return; // the whole block is ignored, with a warning of its own
+/// A statement or block that nothing acts on.
+struct Unheeded {
+    name: String,
+    span: Span,
+}
+
+fn collect(section: &Section<'_>, found: &mut BTreeMap<Topic, Vec<Unheeded>>) {
+    match (section.place, section.block) {
+        // The whole block is ignored, with a warning of its own.
+        (Place::Failover, _) => return,
+        (Place::Monitor, Some(block)) => {
+            if let Effect::NotYet(topic) = MONITOR_BLOCKS
+                && !block.name().is_empty()
+            {
+                found.entry(topic).or_default().push(Unheeded {
+                    name: format!("monitor {}", block.name().escape_debug()),
+                    span: block.head_span(),
+                });
+                return;
+            }
+        }
+        _ => {}
     }
     for assigned in section.assigned() {
         if let Effect::NotYet(topic) = assigned.key.effect
             && !asks_for_nothing(assigned)
         {
-            found.entry(topic).or_default().push(assigned);
+            found.entry(topic).or_default().push(Unheeded {
+                name: assigned.key.name.to_owned(),
+                span: assigned.key_span,
+            });
         }
     }
     for child in &section.children {

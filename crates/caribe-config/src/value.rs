@@ -1,9 +1,11 @@
 //! Values with their types, as they stand in a section.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use caribe_model::{MssClamp, Scheduler};
 
+use crate::config::StatusSet;
 use crate::keys::Kind;
 use crate::literal::{self, Host, Mask};
 use crate::network::Network;
@@ -24,7 +26,13 @@ pub(crate) enum Value {
     Network(Network),
     Ports(PortSet),
     Interfaces(Vec<String>),
-    /// Of a text or the name of an interface, UTF-8.
+    Time(Duration),
+    Statuses(StatusSet),
+    /// Name and value.
+    Header(String, String),
+    /// A program and its arguments; none at all for an empty text.
+    Command(Vec<String>),
+    /// Of a text, a name, a path or a regular expression, UTF-8.
     Text(String),
     /// With its backslash sequences expanded, any bytes.
     Expanded(Vec<u8>),
@@ -65,7 +73,21 @@ pub(crate) fn constant(kind: Kind, written: &str) -> Option<Value> {
             Host::Name(_) => return None,
         },
         Kind::Netmask => Value::Mask(literal::mask(bytes).ok()?),
-        Kind::Interface | Kind::Text => Value::Text(written.to_owned()),
+        Kind::Interface | Kind::Text | Kind::Regex | Kind::File | Kind::UrlPath | Kind::Name => {
+            Value::Text(written.to_owned())
+        }
+        Kind::Bytes => Value::Expanded(text::expand_bytes(bytes)),
+        Kind::Time => Value::Time(literal::time(bytes)?),
+        Kind::TimeOr(words) => match words.iter().find(|word| **word == written) {
+            Some(word) => Value::Word(word),
+            None => Value::Time(literal::time(bytes)?),
+        },
+        Kind::Statuses => Value::Statuses(literal::statuses(bytes)?),
+        Kind::Header => {
+            let (name, value) = literal::header(bytes).ok()?;
+            Value::Header(name, value)
+        }
+        Kind::Command => Value::Command(text::words(written)),
         Kind::EscapedText => Value::Expanded(text::expand(bytes)),
         Kind::Word(words) => Value::Word(words.iter().find(|word| **word == written)?),
         Kind::Scheduler => Value::Scheduler(written.parse().ok()?),

@@ -2,16 +2,21 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
 use std::time::Duration;
 
 use caribe_config::config::{
-    Config, ConfiguredTimeouts, FloatingAddress, Limits, Mark, Monitor, MonitorKind, RealServer,
-    Redundancy, VirtualService,
+    BodyMatch, CommandLine, Config, ConfiguredTimeouts, Expectation, FloatingAddress, Http,
+    HttpMethod, HttpVersion, Initial, Limits, LoadMonitor, LoadWatch, Mark, Monitor, MonitorBlock,
+    MonitorKind, Probe, Quorum, RealServer, RecordType, Redundancy, SlowStart, StatusSet, Timing,
+    Tls, TlsIdentity, Trust, VirtualService,
 };
-use caribe_config::{Mode, Severity};
+use caribe_config::keys::{KEYS, Place};
+use caribe_config::tree::{Body, Document};
+use caribe_config::{Mode, Severity, Source};
 use caribe_model::{
     Defence, Encapsulation, Forwarding, MarkRule, MssClamp, Netmask, Persistence, Policy,
     PortRange, Protocol, ReuseMode, Scheduler, SchedulerFlags, SchedulerOptions, TableSize,
@@ -81,6 +86,14 @@ fn persistence(timeout: u32, mask: &str) -> Persistence {
 
 fn reuse(bits: u8) -> ReuseMode {
     ReuseMode::from_bits(bits).expect("two bits")
+}
+
+fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn command(words: &[&str]) -> CommandLine {
+    CommandLine::new(words.iter().map(|word| (*word).to_owned()).collect()).expect("not empty")
 }
 
 /// What a service is when its block says nothing.
@@ -167,11 +180,11 @@ fn sample_a_nat() {
                 sorry_server: None,
                 persistence: None,
                 monitor: Monitor {
-                    kind: MonitorKind::None,
+                    kind: MonitorKind::Piranha,
                     timeout: seconds(5),
                     reentry: seconds(15),
                     expect: Some("OK".to_owned()),
-                    send_program: Some("/usr/local/libexec/check_dns %h %p".to_owned()),
+                    send_program: Some(command(&["/usr/local/libexec/check_dns", "%h", "%p"])),
                     ..Monitor::default()
                 },
                 quiesce: false,
@@ -217,16 +230,28 @@ fn sample_b_direct() {
             protocol: Protocol::Tcp,
             scheduler: Scheduler::Wlc,
             options: SchedulerOptions::IPVS,
-            sorry_server: Some(ip("198.51.100.99")),
+            sorry_server: Some(server(
+                "sorry_server",
+                true,
+                "198.51.100.99",
+                80,
+                1,
+                Forwarding::Direct,
+            )),
             persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 reentry: seconds(60),
                 send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
                 expect: Some("^HTTP/1[.][01] (200|302)".to_owned()),
                 use_regex: true,
-                load_monitor: Some("uptime".to_owned()),
                 ..Monitor::default()
             },
+            load: Some(LoadWatch {
+                source: LoadMonitor::Uptime {
+                    shell: command(&["ssh"]),
+                },
+                interval: None,
+            }),
             quiesce: true,
             servers: vec![
                 server("r1", true, "198.51.100.21", 80, 10, Forwarding::Direct),
@@ -303,6 +328,61 @@ fn sample_d_tunnel() {
 /// Every key of the table is set in this file, to something else than its default.
 #[test]
 fn every_key_has_its_meaning() {
+    let timing = Timing {
+        interval: seconds(4),
+        timeout: seconds(4),
+        rise: 1,
+        fall: 1,
+        fast_interval: None,
+        jitter: 10,
+        initial: Initial::LastKnown,
+    };
+    let probes = [
+        Probe::Tcp {
+            send: Some(b"\x00\xff\n".to_vec()),
+            expect: Some(Expectation::Regex("^a.c".to_owned())),
+        },
+        Probe::Tls(Tls {
+            server_name: Some("tls.example".to_owned()),
+            trust: Trust::System,
+            identity: None,
+        }),
+        Probe::Udp {
+            payload: b"ping\x01".to_vec(),
+            expect: Some(Expectation::Prefix(b"pong".to_vec())),
+        },
+        Probe::Dns {
+            record: RecordType::Mx,
+            name: "example".to_owned(),
+            answer: Some("10 mail.example.".to_owned()),
+        },
+        Probe::Smtp {
+            helo: "director.example".to_owned(),
+        },
+        Probe::Ping,
+        Probe::Script(command(&["/bin/check", "%h"])),
+        Probe::Grpc {
+            service: "shop".to_owned(),
+            tls: Some(Tls {
+                server_name: None,
+                trust: Trust::Any,
+                identity: None,
+            }),
+        },
+        Probe::Agent {
+            send: Some(b"hello\n".to_vec()),
+        },
+    ];
+    let probes = probes
+        .map(|probe| MonitorBlock {
+            probe,
+            port: None,
+            through_vip: false,
+            source: None,
+            interface: None,
+            timing,
+        })
+        .to_vec();
     let expected = Config {
         serial_no: -3,
         network: Forwarding::Tunnel,
@@ -381,7 +461,14 @@ fn every_key_has_its_meaning() {
                 flags: SchedulerFlags::PORT.with(SchedulerFlags::FALLBACK),
                 table_size: TableSize::try_from(65_521).expect("a size"),
             },
-            sorry_server: Some(ip("192.0.2.99")),
+            sorry_server: Some(server(
+                "sorry_server",
+                true,
+                "192.0.2.99",
+                8_080,
+                7,
+                Forwarding::Nat,
+            )),
             persistence: Some(persistence(600, "255.255.255.0")),
             monitor: Monitor {
                 kind: MonitorKind::Tcp,
@@ -390,9 +477,59 @@ fn every_key_has_its_meaning() {
                 send: Some(b"a\tb".to_vec()),
                 expect: Some("OK".to_owned()),
                 use_regex: true,
-                send_program: Some("/bin/check %h %p".to_owned()),
-                load_monitor: Some("rup".to_owned()),
+                send_program: Some(command(&["/bin/check", "%h", "%p"])),
             },
+            monitors: vec![MonitorBlock {
+                probe: Probe::Http(Box::new(Http {
+                    tls: Some(Tls {
+                        server_name: Some("shop.example".to_owned()),
+                        trust: Trust::Issuers("/etc/ssl/ca.pem".into()),
+                        identity: Some(TlsIdentity {
+                            certificate: "/etc/ssl/own.pem".into(),
+                            key: "/etc/ssl/own.key".into(),
+                        }),
+                    }),
+                    version: HttpVersion::V2,
+                    method: HttpMethod::Head,
+                    path: "/health?full=1".to_owned(),
+                    host: Some("www.example:8443".to_owned()),
+                    headers: vec![
+                        ("X-Check".to_owned(), "director".to_owned()),
+                        ("Accept".to_owned(), "*/*".to_owned()),
+                    ],
+                    status: StatusSet::new(vec![200..=204, 301..=301]).expect("codes"),
+                    body: vec![
+                        BodyMatch::Contains("all is well".to_owned()),
+                        BodyMatch::Regex("^ok$".to_owned()),
+                    ],
+                })),
+                port: NonZeroU16::new(8443),
+                through_vip: true,
+                source: Some(ip("192.0.2.1")),
+                interface: Some("eth1".to_owned()),
+                timing: Timing {
+                    interval: milliseconds(1_500),
+                    timeout: milliseconds(800),
+                    rise: 3,
+                    fall: 4,
+                    fast_interval: Some(milliseconds(250)),
+                    jitter: 50,
+                    initial: Initial::Checking,
+                },
+            }],
+            quorum: Quorum {
+                down_below: 2,
+                up_from: 3,
+                keep_below: 25,
+            },
+            slow_start: SlowStart::Every(seconds(5)),
+            load: Some(LoadWatch {
+                source: LoadMonitor::Agent {
+                    port: NonZeroU16::new(5_555).expect("not 0"),
+                },
+                interval: Some(seconds(7)),
+            }),
+            notify: Some(command(&["/bin/tell", "service"])),
             quiesce: true,
             one_packet: true,
             drain_timeout: seconds(90),
@@ -418,6 +555,7 @@ fn every_key_has_its_meaning() {
                     forwarding: Forwarding::Direct,
                     encapsulation: Encapsulation::Ipip,
                     thresholds: Thresholds::new(1000, 800).expect("not crossed"),
+                    monitors: probes,
                 },
                 RealServer {
                     encapsulation: Encapsulation::Gre { checksum: false },
@@ -428,17 +566,27 @@ fn every_key_has_its_meaning() {
     };
     assert_eq!(meaning("everything.cf"), expected);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/good/everything.cf");
-    let text = std::fs::read_to_string(path).expect("the file is there");
-    for key in caribe_config::keys::KEYS {
-        if key.place == caribe_config::keys::Place::Failover {
-            continue;
-        }
+    let text = std::fs::read(path).expect("the file is there");
+    let (document, _) = Document::read(&Source::new("everything.cf", text), Mode::Lenient);
+    let mut set = HashSet::new();
+    collect(Place::Global, document.body(), &mut set);
+    for key in KEYS.iter().filter(|key| key.place != Place::Failover) {
         assert!(
-            text.lines()
-                .any(|line| line.trim_start().starts_with(&format!("{} = ", key.name))),
-            "{} is not set in everything.cf",
-            key.name
+            set.contains(&(key.place, key.name.to_owned())),
+            "`{}` is not set in {:?}",
+            key.name,
+            key.place
         );
+    }
+}
+
+fn collect(place: Place, body: &Body, set: &mut HashSet<(Place, String)>) {
+    let keys = body
+        .entries()
+        .map(|entry| String::from_utf8_lossy(entry.key()).into_owned());
+    set.extend(keys.map(|key| (place, key)));
+    for block in body.blocks() {
+        collect(block.kind().into(), block.body(), set);
     }
 }
 
@@ -513,15 +661,23 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
             policy,
             secure_tcp: Defence::Off,
             monitor: Monitor {
-                kind: MonitorKind::Tcp,
+                kind: MonitorKind::Piranha,
                 timeout: seconds(10),
                 reentry: seconds(180),
                 send: None,
                 expect: None,
                 use_regex: false,
                 send_program: None,
-                load_monitor: None,
             },
+            monitors: Vec::new(),
+            quorum: Quorum {
+                down_below: 1,
+                up_from: 1,
+                keep_below: 0,
+            },
+            slow_start: SlowStart::Nanny,
+            load: None,
+            notify: None,
             quiesce: false,
             servers: vec![RealServer {
                 name: "s".to_owned(),
@@ -532,6 +688,7 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
                 forwarding: Forwarding::Nat,
                 encapsulation: Encapsulation::Ipip,
                 thresholds: Thresholds::NONE,
+                monitors: Vec::new(),
             }],
         }],
     };
@@ -611,7 +768,8 @@ fn quirks_mean_what_they_say() {
         web.monitor.expect.as_deref(),
         Some("say \"hi\" # not a comment")
     );
-    assert_eq!(web.monitor.load_monitor.as_deref(), Some("a=b"));
+    let load = web.load.as_ref().map(|load| &load.source);
+    assert_eq!(load, Some(&LoadMonitor::Program(command(&["a=b"]))));
     assert_eq!(
         web.servers,
         [server("a", true, "192.0.2.101", 80, 8, Forwarding::Direct)]

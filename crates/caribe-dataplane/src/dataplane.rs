@@ -106,11 +106,25 @@ pub struct Snapshot {
     pub capacity: u64,
     /// Memory of the connection table in bytes.
     pub memory: u64,
+    /// How much else there is room for.
+    #[serde(default)]
+    pub room: LiveRoom,
     /// Packets by verdict name, e.g. `forwarded`, `passed_not_ours`, `dropped_ttl`; every name is
     /// present. The sum is the number of packets seen.
     pub verdicts: BTreeMap<String, u64>,
     /// Interfaces that carry the program, with the XDP mode of each.
     pub interfaces: Vec<LiveInterface>,
+}
+
+/// Sizes with which the data plane was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRoom {
+    /// Virtual services.
+    pub services: u32,
+    /// Real servers, each counted once in each of its services.
+    pub servers: u32,
+    /// Memory of all maps in bytes, that of the connection table included.
+    pub memory: u64,
 }
 
 /// An interface with the XDP program attached.
@@ -202,6 +216,17 @@ impl LiveService {
 }
 
 impl LiveServer {
+    /// The server as a table says it.
+    pub fn model(&self) -> Server {
+        Server {
+            key: self.key,
+            forwarding: self.forwarding,
+            weight: self.weight,
+            encapsulation: self.encapsulation,
+            thresholds: self.thresholds,
+        }
+    }
+
     /// A server of a table as it begins.
     pub fn fresh(server: &Server) -> Self {
         LiveServer {

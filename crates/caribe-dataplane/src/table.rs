@@ -12,7 +12,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use caribe_model::{Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table};
+use caribe_model::{
+    Encapsulation, Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table,
+};
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
 
@@ -58,6 +60,8 @@ pub(crate) struct LiveServer {
     pub(crate) key: ServerKey,
     /// Method for new connections.
     pub(crate) forwarding: Forwarding,
+    /// How a tunnel to it wraps packets.
+    pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
 }
@@ -138,7 +142,7 @@ pub(crate) enum Step {
         /// Id of the service, if there still is one.
         service: Option<u32>,
     },
-    /// Change weight and method of a server in service.
+    /// Change weight, method and encapsulation of a server in service.
     EditServer {
         /// Its index.
         index: u32,
@@ -282,7 +286,7 @@ impl LiveServer {
             key: self.key,
             forwarding: self.forwarding,
             weight: self.weights.now,
-            encapsulation: Default::default(),
+            encapsulation: self.encapsulation,
             thresholds: Default::default(),
         }
     }

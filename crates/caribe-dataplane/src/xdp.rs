@@ -19,6 +19,7 @@ mod interfaces;
 mod link;
 mod load;
 mod maps;
+mod memory;
 mod next_hops;
 mod options;
 mod pins;
@@ -34,6 +35,7 @@ use caribe_model::{NextHop, Table, Timeouts};
 
 pub use connection_table::{Flow, LiveConnection};
 pub use error::OpenError;
+pub use memory::Memory;
 pub use options::Options;
 
 use self::interfaces::Attachment;

@@ -1,6 +1,6 @@
 //! Counters from zero on, though the data plane's only ever grow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use caribe_dataplane::{LiveService, Snapshot, Traffic};
 use caribe_model::{ServerKey, ServiceKey};
@@ -23,13 +23,17 @@ impl Zeroed {
 
     /// Forgets what is gone, so that it begins afresh if it comes back.
     pub(crate) fn keep(&mut self, snapshot: &Snapshot) {
-        self.bases.retain(|(service, server), _| {
-            let mut services = snapshot.services.iter();
-            let live = services.find(|live| live.key == *service);
-            live.is_some_and(|live| {
-                server.is_none_or(|key| live.servers.iter().any(|other| other.key == key))
+        if self.bases.is_empty() {
+            return;
+        }
+        let services = snapshot.services.iter();
+        let there: HashSet<(ServiceKey, Option<ServerKey>)> = services
+            .flat_map(|live| {
+                let servers = live.servers.iter().map(|server| Some(server.key));
+                servers.chain([None]).map(|server| (live.key, server))
             })
-        });
+            .collect();
+        self.bases.retain(|key, _| there.contains(key));
     }
 
     /// A service with its counters since they were zeroed.

@@ -4,6 +4,7 @@ mod addresses;
 mod changes;
 mod configuration;
 mod desired;
+mod draining;
 mod ordering;
 mod report;
 mod servers;
@@ -34,6 +35,7 @@ use crate::{
 
 use addresses::Addresses;
 use desired::Stale;
+use draining::Draining;
 use servers::{Placed, Watched};
 
 /// How long to wait before something that the kernel refused is tried again.
@@ -88,6 +90,8 @@ pub struct Director {
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
     undo: Option<Overrides>,
+    /// Servers that left the file and finish their connections.
+    draining: Draining,
     /// The table as last sent to the data plane.
     desired: Table,
     /// What of it has to be derived anew.
@@ -170,6 +174,7 @@ impl Director {
             happenings: 0,
             overrides: Overrides::default(),
             undo: None,
+            draining: Draining::default(),
             desired: Table::default(),
             stale: Stale::Everything,
             taken: Taken::Never,
@@ -290,6 +295,7 @@ impl Director {
             *retry = now + RETRY;
             effects.push(Effect::Attach(intent.interfaces.clone()));
         }
+        self.end_draining(now, effects);
         self.addresses.tick(now, effects);
         self.climb(now);
     }
@@ -300,6 +306,7 @@ impl Director {
             Ok(snapshot) => {
                 self.rates.sample(&snapshot);
                 self.zeroed.keep(&snapshot);
+                self.sample_draining(&snapshot, effects);
                 self.complain_of_unseen_replies(&snapshot, effects);
                 self.sample_trouble.note(None, effects);
             }

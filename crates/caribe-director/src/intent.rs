@@ -1,24 +1,22 @@
 //! What a configuration asks of a director, in the director's own terms.
 
-mod monitoring;
-
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use caribe_config::config::{Config, FloatingAddress, VirtualService};
-use caribe_health::{PoolRules, ServerRules, Settings};
+use caribe_config::config::{Config, FloatingAddress, Limits};
 use caribe_model::{
-    Family, Forwarding, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
-    ServiceKey, Table, TableError, Timeouts,
+    Defence, Family, Forwarding, MarkRule, Policy, ServiceKey, Table, TableError, Timeouts, Tuning,
 };
+
+use crate::WantedService;
 
 /// A configuration, reduced to what the director acts on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
     /// `serial_no`.
     pub serial_no: i64,
-    /// Active services that can be balanced, in the order of the file.
+    /// Active services, in the order of the file. Blocks that share a firewall mark are one
+    /// service, as they are for IPVS: that of the first, with the servers of all.
     pub services: Vec<WantedService>,
     /// Floating addresses, each once, in the order of the file; the NAT router's first, as
     /// Piranha raises it.
@@ -27,61 +25,35 @@ pub struct Intent {
     pub interfaces: BTreeSet<String>,
     /// Idle timeouts of connections.
     pub timeouts: Timeouts,
+    /// What holds for the whole data plane.
+    pub tuning: Tuning,
+    /// By which rules packets get firewall marks; the last one that matches counts.
+    pub marks: Vec<MarkRule>,
     /// Capacity of the connection table per family, if the file gives one.
     pub connections: Option<u32>,
+    /// How much the data plane has room for.
+    pub limits: Limits,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
     /// The policy of services that are added by hand.
     pub policy: Policy,
+    /// `secure_tcp` of services that are added by hand.
+    pub secure_tcp: Defence,
     /// Where each service is in `services`.
     places: HashMap<ServiceKey, usize>,
 }
 
-/// A virtual service to be balanced.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WantedService {
-    /// Name of the block.
-    pub name: String,
-    /// Identity.
-    pub key: ServiceKey,
-    /// Scheduler.
-    pub scheduler: Scheduler,
-    /// The scheduler's flags and sizes.
-    pub options: SchedulerOptions,
-    /// How its connections are treated at the edges of their lives.
-    pub policy: Policy,
-    /// What its servers' monitors come to together.
-    pub pool: PoolRules,
-    /// The server that serves alone without a quorum.
-    pub sorry: Option<Server>,
-    /// What is run when something happens to it.
-    pub notify: Option<NotifyProgram>,
-    /// Its servers, inactive ones included, in the order of the file.
-    pub servers: Vec<WantedServer>,
-}
-
-/// A real server of a [`WantedService`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct WantedServer {
-    /// Name of the block.
-    pub name: String,
-    /// `active`: others are neither watched nor used.
-    pub active: bool,
-    /// As the data plane shall hold it while it serves.
-    pub server: Server,
-    /// What is configured about its weight.
-    pub rules: ServerRules,
-    /// How it is watched; all of them must pass.
-    pub monitors: Vec<Arc<Settings>>,
-}
-
-/// A program that is run when something happens, with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NotifyProgram(pub Vec<String>);
-
 /// Why a configuration that is legal by itself cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntentError {
+    /// A check cannot be made of what the file says.
+    #[error("the servers of virtual service `{name}` cannot be watched: {reason}")]
+    Monitor {
+        /// Name of the block.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// No legal table holds it.
     #[error("virtual service `{name}` cannot be used: {source}")]
     Table {
@@ -91,53 +63,69 @@ pub enum IntentError {
         #[source]
         source: TableError,
     },
+    /// The rules for marks are none.
+    #[error("the `mark` blocks cannot be used: {0}")]
+    Marks(TableError),
 }
 
 impl Intent {
     /// Reduces a configuration; `interfaces` are those of the command line.
     ///
-    /// Services keyed by a firewall mark are left out: no data plane sees marks before the
-    /// kernel's stack has set them, and the parser has warned about it.
-    ///
     /// # Errors
     ///
     /// Refuses a configuration that no legal [`Table`] can hold.
     pub fn new(config: &Config, interfaces: &[String]) -> Result<Self, IntentError> {
-        let mut services = Vec::new();
-        let mut table = Table::default();
-        for block in &config.services {
-            if !block.active || block.mark.is_some() {
-                continue;
+        let mut services: Vec<WantedService> = Vec::new();
+        let mut places: HashMap<ServiceKey, usize> = HashMap::new();
+        let active = config.services.iter().filter(|block| block.active);
+        for block in active.filter(|block| block.mark.is_none()) {
+            let wanted = WantedService::new(block).map_err(|reason| IntentError::Monitor {
+                name: block.name.clone(),
+                reason,
+            })?;
+            let shared = matches!(wanted.key, ServiceKey::Mark { .. });
+            match places.get(&wanted.key).filter(|_| shared) {
+                Some(place) => services[*place].join(wanted),
+                None => {
+                    places.insert(wanted.key, services.len());
+                    services.push(wanted);
+                }
             }
-            let wanted = WantedService::new(block);
-            table
-                .insert(wanted.key, wanted.with(|server| Some(server.server.weight)))
-                .map_err(|source| IntentError::Table {
-                    name: wanted.name.clone(),
-                    source,
-                })?;
-            services.push(wanted);
         }
+        let mut table = Table::default();
+        for wanted in &services {
+            let inserted =
+                table.insert(wanted.key, wanted.with(|server| Some(server.server.weight)));
+            inserted.map_err(|source| IntentError::Table {
+                name: wanted.name.clone(),
+                source,
+            })?;
+        }
+        let marks: Vec<MarkRule> = Vec::new();
+        table.set_marks(marks.clone()).map_err(IntentError::Marks)?;
         let defaults = Timeouts::default();
-        let mut intent = Intent {
+        let addresses = addresses(config, &services);
+        let carriers = addresses.iter().map(|floating| &floating.interface);
+        let asked = carriers.chain(&config.interfaces).chain(interfaces);
+        Ok(Intent {
             serial_no: config.serial_no,
-            addresses: addresses(config, &services),
-            places: places(&services),
+            interfaces: asked.cloned().collect(),
+            addresses,
             services,
-            interfaces: BTreeSet::new(),
             timeouts: Timeouts {
                 tcp: config.timeouts.tcp.unwrap_or(defaults.tcp),
                 tcp_fin: config.timeouts.tcp_fin.unwrap_or(defaults.tcp_fin),
                 udp: config.timeouts.udp.unwrap_or(defaults.udp),
             },
+            tuning: config.tuning,
+            marks,
             connections: config.connections,
+            limits: config.limits,
             keep_overrides: config.keep_overrides,
-            policy: Policy::default(),
-        };
-        let carriers = intent.addresses.iter().map(|floating| &floating.interface);
-        let asked = carriers.chain(&config.interfaces).chain(interfaces);
-        intent.interfaces = asked.cloned().collect();
-        Ok(intent)
+            policy: config.policy,
+            secure_tcp: config.secure_tcp,
+            places,
+        })
     }
 
     /// One of its services.
@@ -153,10 +141,9 @@ impl Intent {
             .services
             .iter()
             .filter_map(|service| service.sorry.as_ref());
-        servers
-            .chain(sorry)
-            .map(|server| server.key.address)
-            .collect()
+        let servers = servers.chain(sorry);
+        let addresses: HashSet<IpAddr> = servers.map(|server| server.key.address).collect();
+        addresses.into_iter().collect()
     }
 
     /// Whether a server of that family is reached by NAT.
@@ -169,84 +156,8 @@ impl Intent {
     }
 }
 
-impl WantedService {
-    fn new(block: &VirtualService) -> Self {
-        WantedService {
-            name: block.name.clone(),
-            key: ServiceKey::Address {
-                protocol: block.protocol,
-                address: block.address.address,
-                port: block.port,
-            },
-            scheduler: block.scheduler,
-            options: block.options,
-            policy: Policy::default(),
-            pool: monitoring::pool(block),
-            sorry: monitoring::sorry(block),
-            notify: None,
-            servers: block
-                .servers
-                .iter()
-                .map(|server| WantedServer {
-                    name: server.name.clone(),
-                    active: server.active,
-                    rules: monitoring::rules(block, server),
-                    monitors: monitoring::monitors(block, server),
-                    server: Server {
-                        key: ServerKey {
-                            address: server.address,
-                            port: server.port,
-                        },
-                        forwarding: server.forwarding,
-                        weight: server.weight,
-                        encapsulation: Default::default(),
-                        thresholds: Default::default(),
-                    },
-                })
-                .collect(),
-        }
-    }
-
-    /// Servers that are watched and used.
-    pub fn active_servers(&self) -> impl Iterator<Item = &WantedServer> {
-        self.servers.iter().filter(|server| server.active)
-    }
-
-    /// The service as the data plane shall hold it, but for its servers.
-    pub(crate) fn without_servers(&self) -> Service {
-        Service {
-            scheduler: self.scheduler,
-            options: self.options,
-            persistence: None,
-            one_packet: false,
-            policy: self.policy,
-            servers: Vec::new(),
-        }
-    }
-
-    /// The service as the data plane shall hold it: each active server with the weight that
-    /// `weight` gives it, or left out on `None`.
-    pub fn with(&self, weight: impl Fn(&WantedServer) -> Option<u32>) -> Service {
-        let servers = self.active_servers().filter_map(|server| {
-            Some(Server {
-                weight: weight(server)?,
-                ..server.server.clone()
-            })
-        });
-        Service {
-            servers: servers.collect(),
-            ..self.without_servers()
-        }
-    }
-}
-
-fn places(services: &[WantedService]) -> HashMap<ServiceKey, usize> {
-    let places = services.iter().enumerate();
-    places.map(|(at, service)| (service.key, at)).collect()
-}
-
 /// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with
-/// the device and prefix of its first service, as in Piranha.
+/// the device and prefix of its first service, as in Piranha: those of firewall marks as well.
 fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress> {
     let nat = config.network == Forwarding::Nat
         || services
@@ -254,16 +165,10 @@ fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress
             .flat_map(WantedService::active_servers)
             .any(|server| server.server.forwarding == Forwarding::Nat);
     let router = config.nat_router.iter().filter(|_| nat);
-    let balanced = config
-        .services
-        .iter()
-        .filter(|block| block.active && block.mark.is_none())
-        .map(|block| &block.address);
-    let mut found: Vec<FloatingAddress> = Vec::new();
-    for floating in router.chain(balanced) {
-        if !found.iter().any(|other| other.address == floating.address) {
-            found.push(floating.clone());
-        }
-    }
-    found
+    let blocks = config.services.iter();
+    let blocks = blocks.filter(|block| block.active && block.mark.is_none());
+    let mut seen: HashSet<IpAddr> = HashSet::new();
+    let all = router.chain(blocks.map(|block| &block.address));
+    let once = all.filter(|floating| seen.insert(floating.address));
+    once.cloned().collect()
 }

@@ -30,6 +30,7 @@ mod rates;
 mod shell;
 mod status;
 mod status_text;
+mod wanted;
 
 pub use change::{Change, ChangeRefusal, ServiceSettings};
 pub use director::{Director, Setup};
@@ -37,15 +38,16 @@ pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
 pub use happening::{Happening, HappeningsPage, HappeningsQuery, Told, What};
-pub use intent::{Intent, IntentError, NotifyProgram, WantedServer, WantedService};
+pub use intent::{Intent, IntentError};
 pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
 pub use notice::{Level, Notice};
 pub use orders::{OrderRefusal, OrderRequest, StandingOrder};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, HistoryQuery,
-    MonitorStatus, Past, Phase, ProbeStatus, QuorumStatus, ServerHistory, ServerState,
-    ServerStatus, ServiceStatus, Status, TrafficRates, WatchStatus,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, DrainingStatus,
+    HistoryQuery, MonitorStatus, Past, Phase, ProbeStatus, QuorumStatus, ServerHistory,
+    ServerState, ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates, WatchStatus,
 };
 pub use status_text::StatusText;
+pub use wanted::{NotifyProgram, WantedServer, WantedService};

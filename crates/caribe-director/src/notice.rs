@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use caribe_config::config::FloatingAddress;
 use caribe_health::probe::Finding;
@@ -109,7 +110,22 @@ pub enum Notice {
     /// Every announcement of newly added addresses was sent.
     AnnouncementsFinished,
     /// A size of the data plane was changed in the file, and only a start can change it.
-    ConnectionsNeedRestart,
+    LimitsNeedRestart,
+    /// A server left the configuration: it may finish its connections for so long.
+    DrainStarted(ServiceKey, ServerKey, Duration),
+    /// A server that drained has no connection any more, and is removed.
+    Drained(ServiceKey, ServerKey),
+    /// A server's time to drain is up, and it is removed.
+    DrainOver {
+        /// The service.
+        service: ServiceKey,
+        /// The server.
+        server: ServerKey,
+        /// Connections that it still had.
+        left: u64,
+    },
+    /// A server that drained is in the configuration again.
+    DrainCancelled(ServiceKey, ServerKey),
     /// Something was changed by hand.
     Changed(Change),
     /// The data plane refused what was changed by hand.
@@ -144,10 +160,15 @@ impl Notice {
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
             | Notice::AddressForeign(_)
-            | Notice::ConnectionsNeedRestart
+            | Notice::LimitsNeedRestart
+            | Notice::DrainOver { left: 1.., .. }
             | Notice::ChangeTakenBack
             | Notice::OverridesDropped(_) => Level::Warning,
             Notice::Rereading
+            | Notice::DrainStarted(..)
+            | Notice::Drained(..)
+            | Notice::DrainOver { .. }
+            | Notice::DrainCancelled(..)
             | Notice::Reloaded { .. }
             | Notice::ServiceStarted { .. }
             | Notice::ServiceStopped { .. }
@@ -276,9 +297,31 @@ impl fmt::Display for Notice {
                 floating.address, floating.prefix, floating.interface
             ),
             Notice::AnnouncementsFinished => f.write_str("gratuitous lvs arps finished"),
-            Notice::ConnectionsNeedRestart => f.write_str(
-                "`connections` changed: the connection table keeps its size until a clean stop \
-                 and a new start",
+            Notice::LimitsNeedRestart => f.write_str(
+                "`connections`, `max_services` or `max_servers` changed: the data plane keeps its \
+                 sizes until a clean stop and a new start",
+            ),
+            Notice::DrainStarted(service, server, timeout) => write!(
+                f,
+                "{server} of {service} left the configuration: it takes no new connections, and \
+                 has {} s to finish those that it has",
+                timeout.as_secs()
+            ),
+            Notice::Drained(service, server) => {
+                write!(f, "{server} of {service} has drained: it is removed")
+            }
+            Notice::DrainOver {
+                service,
+                server,
+                left,
+            } => write!(
+                f,
+                "the time of {server} of {service} to drain is up: it is removed, with {left} \
+                 connections"
+            ),
+            Notice::DrainCancelled(service, server) => write!(
+                f,
+                "{server} of {service} is in the configuration again: it drains no longer"
             ),
             Notice::Changed(change) => write!(f, "changed by hand: {change}"),
             Notice::ChangeTakenBack => f.write_str(

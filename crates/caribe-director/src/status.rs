@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_dataplane::{LiveInterface, Traffic};
-use caribe_model::{Forwarding, NextHop, Scheduler, ServiceKey};
+use caribe_model::{Forwarding, NextHop, Scheduler, ServerKey, ServiceKey};
 use serde::{Deserialize, Serialize};
 
 pub use watch::{
@@ -28,12 +28,33 @@ pub struct Status {
     /// What was changed by hand since the configuration came into force, in words.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// Servers that left the configuration and finish their connections.
+    #[serde(default)]
+    pub draining: Vec<DrainingStatus>,
+    /// Connections that such servers still had when their time was up, since the start.
+    #[serde(default)]
+    pub abandoned_connections: u64,
     /// The data plane.
     pub dataplane: DataplaneStatus,
     /// Floating addresses.
     pub addresses: Vec<AddressStatus>,
     /// Virtual services, in the order of the file.
     pub services: Vec<ServiceStatus>,
+}
+
+/// A server that left the configuration and may finish its connections (`drain_timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainingStatus {
+    /// The service.
+    pub service: ServiceKey,
+    /// The server.
+    pub server: ServerKey,
+    /// Connections that it still has; `None` until they were counted.
+    pub connections: Option<u64>,
+    /// Seconds since it left the configuration.
+    pub draining_seconds: u64,
+    /// Seconds until it is removed in any case.
+    pub seconds_left: u64,
 }
 
 /// Where in its life a director is.
@@ -77,6 +98,9 @@ pub struct DataplaneStatus {
     pub interfaces: Vec<LiveInterface>,
     /// Use of the connection table.
     pub connections: ConnectionsStatus,
+    /// Use of the table of services.
+    #[serde(default)]
+    pub table: TableStatus,
     /// Packets by verdict.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -89,6 +113,23 @@ pub struct ConnectionsStatus {
     /// Entries that there is room for, both families together.
     pub capacity: u64,
     /// Memory of the table in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Use of the table of services. The sizes are those of the start; see `max_services` and
+/// `max_servers`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// Virtual services in the data plane.
+    pub services: u64,
+    /// Virtual services that there is room for.
+    pub services_capacity: u64,
+    /// Real servers in the data plane, each counted once in each of its services.
+    pub servers: u64,
+    /// Real servers that there is room for.
+    pub servers_capacity: u64,
+    /// Memory of all that the data plane has in the kernel, the connection table included, in
+    /// bytes.
     pub memory_bytes: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Phase, ServerState, ServerStatus, ServiceStatus, Status};
+use crate::{DrainingStatus, Phase, ServerState, ServerStatus, ServiceStatus, Status};
 
 /// Prints a [`Status`] for people: what needs attention is said in words, numbers stand in
 /// columns.
@@ -59,6 +59,29 @@ fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             writeln!(f, "    {line}")?;
         }
     }
+    for draining in &status.draining {
+        let DrainingStatus {
+            service, server, ..
+        } = draining;
+        write!(f, "draining {server} of {service}: ")?;
+        match draining.connections {
+            Some(connections) => write!(f, "{connections} connections")?,
+            None => write!(f, "connections not counted yet")?,
+        }
+        writeln!(
+            f,
+            ", for {} now, at most {} more",
+            Ago(draining.draining_seconds),
+            Ago(draining.seconds_left)
+        )?;
+    }
+    if status.abandoned_connections > 0 {
+        writeln!(
+            f,
+            "  ! {} connections were left to servers whose time to drain was up",
+            status.abandoned_connections
+        )?;
+    }
     let plane = &status.dataplane;
     write!(f, "data plane XDP on")?;
     if plane.interfaces.is_empty() {
@@ -79,6 +102,16 @@ fn head(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         connections.alive,
         connections.capacity,
         Large(connections.memory_bytes)
+    )?;
+    let table = &plane.table;
+    writeln!(
+        f,
+        "room for {} services ({} used) and {} servers ({} used), {}B in all",
+        table.services_capacity,
+        table.services,
+        table.servers_capacity,
+        table.servers,
+        Large(table.memory_bytes)
     )
 }
 

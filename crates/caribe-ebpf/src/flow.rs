@@ -165,7 +165,7 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
     if method == MASQUERADE {
         remember_client::<F, WORDS>(context, slot);
     }
-    forward::to_server::<F, WORDS>(context, packet, server, method, &rewrite, moment)
+    forward::to_server::<F, WORDS>(context, packet, (number, server), method, &rewrite, moment)
 }
 
 /// A NAT server's packet: it goes back the way by which the client's packets come.

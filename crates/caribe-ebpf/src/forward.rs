@@ -1,20 +1,21 @@
 //! Last stage: rewriting a packet and sending it on its way.
 
-use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::checksum::Difference;
 use caribe_packet::connection::Connection;
-use caribe_packet::ethernet::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, EthernetHeader};
+use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::icmp::Problem;
+use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::Key;
-use caribe_packet::server::{MASQUERADE, OUTER_IPV6, REACHABLE, Server, TUNNEL};
+use caribe_packet::server::{MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
-use caribe_packet::tunnel::{Inner, outer4, outer6};
+use caribe_packet::tunnel::{self, Inner};
 use caribe_packet::verdict::Verdict;
 
 use crate::clock::Moment;
+use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
 use crate::packet::{Packet, Rewrite};
@@ -31,14 +32,13 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
     /// Rewrites the destination address.
     fn set_destination(header: &mut Self::Header, address: Self::Address) -> Difference;
     /// What an outer header takes from this one.
-    fn inner(header: &Self::Header, length: u16) -> Inner;
+    fn inner(header: &Self::Header) -> Inner;
+    /// Source and destination.
+    fn addresses(header: &Self::Header) -> (Self::Address, Self::Address);
+    /// What the header tells of the packet's sum.
+    fn inner_sum(header: &Self::Header) -> InnerSum;
     /// Answers a packet with an ICMP error, if one may be sent.
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<Self::Address>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome;
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome;
 }
 
 /// Sends a client's packet to its server.
@@ -46,7 +46,7 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
 pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     context: &XdpContext,
     packet: &Packet<F::Address>,
-    server: &Server,
+    (number, server): (u32, &Server),
     method: u8,
     rewrite: &Rewrite<F::Address>,
     moment: &Moment,
@@ -58,16 +58,16 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
         return drop(Verdict::DroppedInconsistent);
     };
     if F::ttl(ip) <= 1 {
-        return F::answer(context, packet, Problem::TtlExceeded, moment);
+        return F::answer(context, Problem::TtlExceeded, moment);
     }
-    let overhead = match (method, server.flags & OUTER_IPV6 != 0) {
-        (TUNNEL, true) => Ipv6Header::LENGTH,
-        (TUNNEL, false) => Ipv4Header::LENGTH,
-        _ => 0,
+    let overhead = if method == TUNNEL {
+        tunnel::overhead(server.flags)
+    } else {
+        0
     };
-    let room = server.mtu.saturating_sub(overhead as u16);
+    let room = server.mtu.saturating_sub(overhead);
     if packet.length > room {
-        return F::answer(context, packet, Problem::TooBig(room), moment);
+        return F::answer(context, Problem::TooBig(room), moment);
     }
     F::decrement(ip);
     let verdict = match method {
@@ -81,8 +81,7 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
             Verdict::ForwardedNat
         }
         TUNNEL => {
-            let inner = F::inner(ip, packet.length);
-            return encapsulate(context, server, &inner);
+            return encapsulate::encapsulate::<F, WORDS>(context, packet, number);
         }
         _ => Verdict::ForwardedDirect,
     };
@@ -91,10 +90,7 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     };
     ethernet.destination = server.destination_mac;
     ethernet.source = server.source_mac;
-    Outcome {
-        verdict,
-        action: frame::send(context, server.interface),
-    }
+    Outcome::new(verdict, frame::send(context, server.interface))
 }
 
 /// Sends a NAT server's packet to its client: from the VIP, the way the client's packets came.
@@ -109,7 +105,7 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
         return drop(Verdict::DroppedInconsistent);
     };
     if F::ttl(ip) <= 1 {
-        return F::answer(context, packet, Problem::TtlExceeded, moment);
+        return F::answer(context, Problem::TtlExceeded, moment);
     }
     // SAFETY: a slot of a map.
     let slot = unsafe { &*slot };
@@ -125,10 +121,7 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
     ethernet.destination = slot.client_mac;
     ethernet.source = slot.own_mac;
     let action = frame::send(context, slot.client_interface);
-    Outcome {
-        verdict: Verdict::ForwardedReply,
-        action,
-    }
+    Outcome::new(Verdict::ForwardedReply, action)
 }
 
 /// Rewrites a port and brings the transport checksum up to date.
@@ -154,52 +147,6 @@ fn rewrite_port<A>(
     true
 }
 
-/// Puts an outer header in front of a packet and sends it to its server.
-#[inline(always)]
-fn encapsulate(context: &XdpContext, server: &Server, inner: &Inner) -> Outcome {
-    let over_ipv6 = server.flags & OUTER_IPV6 != 0;
-    let room = if over_ipv6 {
-        Ipv6Header::LENGTH
-    } else {
-        Ipv4Header::LENGTH
-    };
-    if !frame::grow_head(context, room as i32) {
-        return drop(Verdict::DroppedNoHeadroom);
-    }
-    let ether_type = if over_ipv6 {
-        let Some(outer) = frame::at::<Ipv6Header>(context, EthernetHeader::LENGTH) else {
-            return drop(Verdict::DroppedInconsistent);
-        };
-        *outer = outer6(inner, server.tunnel_source, server.address);
-        ETHER_TYPE_IPV6
-    } else {
-        let Some(outer) = frame::at::<Ipv4Header>(context, EthernetHeader::LENGTH) else {
-            return drop(Verdict::DroppedInconsistent);
-        };
-        // SAFETY: a helper that any program may call.
-        let id = if inner.do_not_fragment {
-            0
-        } else {
-            unsafe { bpf_get_prandom_u32() as u16 }
-        };
-        let source = V4::server_address(&server.tunnel_source);
-        *outer = outer4(inner, source, V4::server_address(&server.address), id);
-        ETHER_TYPE_IPV4
-    };
-    let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) else {
-        return drop(Verdict::DroppedInconsistent);
-    };
-    *ethernet = EthernetHeader {
-        destination: server.destination_mac,
-        source: server.source_mac,
-        ether_type,
-    };
-    Outcome {
-        verdict: Verdict::ForwardedTunnel,
-        action: frame::send(context, server.interface),
-    }
-}
-
 impl Forward<2> for V4 {
     #[inline(always)]
     fn decrement(header: &mut Ipv4Header) {
@@ -222,9 +169,9 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
-    fn inner(header: &Ipv4Header, length: u16) -> Inner {
+    fn inner(header: &Ipv4Header) -> Inner {
         Inner {
-            length,
+            length: header.total_length(),
             service: header.service,
             ttl: header.ttl,
             do_not_fragment: header.do_not_fragment(),
@@ -233,13 +180,18 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<[u8; 4]>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome {
-        crate::answer::answer4(context, packet, problem, moment)
+    fn addresses(header: &Ipv4Header) -> ([u8; 4], [u8; 4]) {
+        (header.source, header.destination)
+    }
+
+    #[inline(always)]
+    fn inner_sum(header: &Ipv4Header) -> InnerSum {
+        InnerSum::of4(header)
+    }
+
+    #[inline(always)]
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome {
+        crate::answer::answer4(context, problem, moment)
     }
 }
 
@@ -265,9 +217,9 @@ impl Forward<5> for V6 {
     }
 
     #[inline(always)]
-    fn inner(header: &Ipv6Header, length: u16) -> Inner {
+    fn inner(header: &Ipv6Header) -> Inner {
         Inner {
-            length,
+            length: (Ipv6Header::LENGTH as u16).wrapping_add(header.payload_length()),
             service: header.traffic_class(),
             ttl: header.hop_limit,
             do_not_fragment: false,
@@ -276,12 +228,17 @@ impl Forward<5> for V6 {
     }
 
     #[inline(always)]
-    fn answer(
-        context: &XdpContext,
-        packet: &Packet<[u8; 16]>,
-        problem: Problem,
-        moment: &Moment,
-    ) -> Outcome {
-        crate::answer::answer6(context, packet, problem, moment)
+    fn addresses(header: &Ipv6Header) -> ([u8; 16], [u8; 16]) {
+        (header.source, header.destination)
+    }
+
+    #[inline(always)]
+    fn inner_sum(header: &Ipv6Header) -> InnerSum {
+        InnerSum::of6(header)
+    }
+
+    #[inline(always)]
+    fn answer(context: &XdpContext, problem: Problem, moment: &Moment) -> Outcome {
+        crate::answer::answer6(context, problem, moment)
     }
 }

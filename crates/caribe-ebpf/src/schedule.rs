@@ -41,7 +41,7 @@ pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> 
         return pass(Verdict::PassedFtpData);
     }
     let Some(number) = choose::server::<F, WORDS>(service, packet) else {
-        return F::answer(context, packet, Problem::NoServer, moment);
+        return F::answer(context, Problem::NoServer, moment);
     };
     let Some(server) = SERVERS.get(number) else {
         return drop(Verdict::DroppedInconsistent);
@@ -86,5 +86,6 @@ pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> 
         return drop(Verdict::DroppedTableFull);
     }
     count_in(number, packet.length, 1);
-    forward::to_server::<F, WORDS>(context, packet, server, server.forwarding, &rewrite, moment)
+    let to = (number, server);
+    forward::to_server::<F, WORDS>(context, packet, to, server.forwarding, &rewrite, moment)
 }

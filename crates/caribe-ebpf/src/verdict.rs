@@ -1,43 +1,64 @@
 //! Counting what became of a packet.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
-use caribe_packet::settings::{ICMP_WINDOW, Settings};
+use caribe_packet::settings::ICMP_WINDOW;
 use caribe_packet::verdict::{COUNTERS as COUNTER_COUNT, Verdict};
 
-use crate::maps::COUNTERS;
+use crate::maps::{COUNTERS, SETTINGS};
 
 /// A packet's verdict, and the action that carries it out.
 #[derive(Clone, Copy)]
 pub struct Outcome {
-    /// What to count.
-    pub verdict: Verdict,
+    /// What to count: the number of a [`Verdict`]. Not the verdict itself: of that the compiler
+    /// would know which numbers there are, and leave out the check that the verifier asks for.
+    number: u32,
     /// What to tell the driver.
     pub action: u32,
+}
+
+impl Outcome {
+    /// A verdict, and the action that carries it out.
+    #[inline(always)]
+    pub const fn new(verdict: Verdict, action: u32) -> Self {
+        Outcome {
+            number: verdict as u32,
+            action,
+        }
+    }
+
+    /// As what a function of its own returns.
+    #[inline(always)]
+    pub const fn pack(self) -> u64 {
+        self.number as u64 | (self.action as u64) << 32
+    }
+
+    /// The other way.
+    #[inline(always)]
+    pub const fn unpack(word: u64) -> Self {
+        Outcome {
+            number: word as u32,
+            action: (word >> 32) as u32,
+        }
+    }
 }
 
 /// Leaves the packet to the kernel.
 #[inline(always)]
 pub fn pass(verdict: Verdict) -> Outcome {
-    Outcome {
-        verdict,
-        action: XDP_PASS,
-    }
+    Outcome::new(verdict, XDP_PASS)
 }
 
 /// Drops the packet.
 #[inline(always)]
 pub fn drop(verdict: Verdict) -> Outcome {
-    Outcome {
-        verdict,
-        action: XDP_DROP,
-    }
+    Outcome::new(verdict, XDP_DROP)
 }
 
 /// Counts the verdict; returns the action.
 #[inline(always)]
 pub fn count(outcome: Outcome) -> u32 {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
-        let index = outcome.verdict as usize;
+        let index = outcome.number as usize;
         if index < COUNTER_COUNT {
             // SAFETY: the element belongs to this processor, and XDP does not nest on it.
             unsafe { (*counters).verdicts[index] += 1 };
@@ -48,8 +69,8 @@ pub fn count(outcome: Outcome) -> u32 {
 
 /// True if this processor may send one more ICMP error now; counts it.
 #[inline(always)]
-pub fn may_send_icmp(settings: &Settings, now: u32) -> bool {
-    let Some(counters) = COUNTERS.get_ptr_mut(0) else {
+pub fn may_send_icmp(now: u32) -> bool {
+    let (Some(counters), Some(settings)) = (COUNTERS.get_ptr_mut(0), SETTINGS.get(0)) else {
         return false;
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.

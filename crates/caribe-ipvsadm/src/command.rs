@@ -42,6 +42,30 @@ pub enum Command {
     Version,
 }
 
+impl Command {
+    /// Whether it changes the table or the timeouts, and answers with nothing but success.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Command::AddService(_)
+            | Command::EditService(_)
+            | Command::DeleteService(_)
+            | Command::Flush
+            | Command::AddServer(..)
+            | Command::EditServer(..)
+            | Command::DeleteServer(..)
+            | Command::SetTimeouts(_) => true,
+            Command::List(_)
+            | Command::StartDaemon(_)
+            | Command::StopDaemon(_)
+            | Command::Restore
+            | Command::Save { .. }
+            | Command::Zero(_)
+            | Command::Help
+            | Command::Version => false,
+        }
+    }
+}
+
 /// What `-L` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Connection, Daemon, DaemonRole, Destination, DestinationId, LiveService, Service, ServiceId,
-    Timeouts,
+    Command, Connection, Daemon, DaemonRole, Destination, DestinationId, LiveService, Service,
+    ServiceId, Timeouts,
 };
 
 /// The table of services, with IPVS's rules: what exists already, what does not, what is refused.
@@ -44,8 +44,53 @@ pub trait Kernel {
     fn timeouts(&mut self) -> Result<Timeouts, KernelError>;
     /// The daemons that run.
     fn daemons(&mut self) -> Result<Vec<Daemon>, KernelError>;
+    /// Runs commands that change something, one after the other; what came of each. For a kernel
+    /// for which many at once are cheaper than each by itself.
+    fn change_all(&mut self, commands: &[Command]) -> Vec<Result<(), KernelError>> {
+        commands
+            .iter()
+            .map(|command| change(self, command))
+            .collect()
+    }
     /// Every connection, in the kernel's order. There may be millions.
     fn connections(&mut self, each: &mut dyn FnMut(&Connection)) -> Result<(), KernelError>;
+}
+
+/// Runs one command that changes something.
+pub fn change<K: Kernel + ?Sized>(kernel: &mut K, command: &Command) -> Result<(), KernelError> {
+    match command {
+        Command::AddService(service) => kernel.add_service(service),
+        Command::EditService(service) => kernel.edit_service(service),
+        Command::DeleteService(id) => kernel.delete_service(id),
+        Command::Flush => kernel.flush(),
+        Command::AddServer(id, server) => kernel.add_server(id, server),
+        Command::EditServer(id, server) => kernel.edit_server(id, server),
+        Command::DeleteServer(id, server) => kernel.delete_server(id, server),
+        Command::SetTimeouts(timeouts) => kernel.set_timeouts(*timeouts),
+        Command::StartDaemon(daemon) => kernel.start_daemon(daemon),
+        Command::StopDaemon(role) => kernel.stop_daemon(*role),
+        Command::Zero(id) => kernel.zero(id.as_ref()),
+        // They change nothing.
+        Command::List(_)
+        | Command::Restore
+        | Command::Save { .. }
+        | Command::Help
+        | Command::Version => Ok(()),
+    }
+}
+
+/// What a kernel is asked for by a command that changes something.
+pub(crate) fn call_of(command: &Command) -> Call {
+    match command {
+        Command::AddService(_) => Call::AddService,
+        Command::EditService(_) => Call::EditService,
+        Command::DeleteService(_) | Command::Zero(_) => Call::OneService,
+        Command::AddServer(..) => Call::AddServer,
+        Command::EditServer(..) | Command::DeleteServer(..) => Call::OneServer,
+        Command::StartDaemon(_) => Call::StartDaemon,
+        Command::StopDaemon(_) => Call::StopDaemon,
+        _ => Call::Other,
+    }
 }
 
 /// Why the kernel did not do it. What the words are depends on what was asked: see

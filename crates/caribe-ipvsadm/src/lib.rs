@@ -40,7 +40,7 @@ pub use command::{Command, Listed, Table, View};
 pub use connection::{Connection, ConnectionProtocol, EngineData};
 pub use daemon::{Daemon, DaemonRole, Timeouts};
 pub use destination::{Checksum, Destination, DestinationId, Forwarding, Tunnel};
-pub use kernel::{Call, Kernel, KernelError};
+pub use kernel::{Call, Kernel, KernelError, change};
 pub use live::{LiveDestination, LiveService, Rates, Statistics};
 pub use model::{ServerRefusal, Unsupported};
 pub use names::{Names, Numeric};

@@ -1,5 +1,6 @@
 //! The program: words in, exit code out.
 
+use crate::kernel::call_of;
 use crate::listing::{self, connections, daemons};
 use crate::restore::restore;
 use crate::save::save;
@@ -93,18 +94,22 @@ pub(crate) fn run(
                 last: true,
             };
         }
-        Command::AddService(service) => (Call::AddService, kernel.add_service(service)),
-        Command::EditService(service) => (Call::EditService, kernel.edit_service(service)),
-        Command::DeleteService(id) => (Call::OneService, kernel.delete_service(id)),
-        Command::Flush => (Call::Other, kernel.flush()),
-        Command::AddServer(id, server) => (Call::AddServer, kernel.add_server(id, server)),
-        Command::EditServer(id, server) => (Call::OneServer, kernel.edit_server(id, server)),
-        Command::DeleteServer(id, server) => (Call::OneServer, kernel.delete_server(id, server)),
-        Command::SetTimeouts(timeouts) => (Call::Other, kernel.set_timeouts(*timeouts)),
-        Command::StartDaemon(daemon) => (Call::StartDaemon, kernel.start_daemon(daemon)),
-        Command::StopDaemon(role) => (Call::StopDaemon, kernel.stop_daemon(*role)),
-        Command::Zero(id) => (Call::OneService, kernel.zero(id.as_ref())),
+        change => {
+            let results = kernel.change_all(std::slice::from_ref(change));
+            // One change has one result.
+            let result = results.into_iter().next().unwrap_or(Ok(()));
+            (call_of(change), result)
+        }
     };
+    told(name, changed, output)
+}
+
+/// Tells what came of a change.
+pub(crate) fn told(
+    name: &str,
+    changed: (Call, Result<(), KernelError>),
+    output: &mut dyn Output,
+) -> Ending {
     match changed {
         (_, Ok(())) => Ending {
             code: 0,

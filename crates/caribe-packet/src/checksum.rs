@@ -103,6 +103,43 @@ impl Sum {
         sum
     }
 
+    /// Adds an array of an even number of bytes as they lie in memory.
+    #[inline(always)]
+    pub const fn add_array<const LENGTH: usize>(self, bytes: [u8; LENGTH]) -> Self {
+        const { assert!(LENGTH.is_multiple_of(2), "words are of two bytes") };
+        let mut sum = self;
+        let mut at = 0;
+        while at + 1 < LENGTH {
+            sum = sum.add_bytes([bytes[at], bytes[at + 1]]);
+            at += 2;
+        }
+        sum
+    }
+
+    /// Adds another sum.
+    #[inline(always)]
+    pub const fn add(self, other: Sum) -> Self {
+        Sum(self.0 + other.0)
+    }
+
+    /// Takes another sum away.
+    #[inline(always)]
+    pub const fn subtract(self, other: Sum) -> Self {
+        Sum(self.0 + !fold(other.0) as u64)
+    }
+
+    /// The sum folded to 16 bits, not complemented, as it lies in memory.
+    #[inline(always)]
+    pub const fn folded(self) -> [u8; 2] {
+        fold(self.0).to_ne_bytes()
+    }
+
+    /// A sum that was made elsewhere, of words as they lie in memory.
+    #[inline(always)]
+    pub const fn from_raw(sum: u32) -> Self {
+        Sum(sum as u64)
+    }
+
     /// The checksum of what was added, as it lies in memory.
     #[inline(always)]
     pub const fn finish(self) -> [u8; 2] {

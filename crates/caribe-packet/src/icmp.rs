@@ -6,7 +6,7 @@
 
 use crate::checksum::Sum;
 use crate::ipv4::{Ipv4Fields, Ipv4Header};
-use crate::ipv6::{Ipv6Fields, Ipv6Header};
+use crate::ipv6::Ipv6Header;
 use crate::transport::{ICMP, ICMPV6};
 
 /// An ICMP or ICMPv6 header.
@@ -26,13 +26,6 @@ pub struct IcmpHeader {
 impl IcmpHeader {
     /// Length in bytes.
     pub const LENGTH: usize = 8;
-
-    #[inline(always)]
-    const fn sum(&self, sum: Sum) -> Sum {
-        sum.add_bytes([self.kind, self.code])
-            .add_bytes([self.rest[0], self.rest[1]])
-            .add_bytes([self.rest[2], self.rest[3]])
-    }
 }
 
 /// Bytes quoted after the IP header.
@@ -49,15 +42,39 @@ pub enum Problem {
     TooBig(u16),
 }
 
-/// The IPv4 and ICMP headers to put in front of the packet `quoted` with the bytes after its
-/// header. They come from the address that the packet was sent to.
+impl Problem {
+    /// As a number.
+    #[inline(always)]
+    pub const fn pack(self) -> u32 {
+        match self {
+            Problem::NoServer => 0,
+            Problem::TtlExceeded => 1 << 16,
+            Problem::TooBig(mtu) => 2 << 16 | mtu as u32,
+        }
+    }
+
+    /// The other way; what is no such number is taken for the first.
+    #[inline(always)]
+    pub const fn unpack(number: u32) -> Self {
+        match number >> 16 {
+            2 => Problem::TooBig(number as u16),
+            1 => Problem::TtlExceeded,
+            _ => Problem::NoServer,
+        }
+    }
+}
+
+/// Writes the IPv4 and ICMP headers that go in front of the packet `quoted`. They come from the
+/// address that the packet was sent to. The ICMP checksum is left zero; it has to cover what is
+/// returned besides the ICMP header and everything behind it.
 #[inline(always)]
 pub fn error4(
     problem: Problem,
     quoted: &Ipv4Header,
-    payload: [u8; QUOTED],
-) -> (Ipv4Header, IcmpHeader) {
-    let ip = Ipv4Header::emit(Ipv4Fields {
+    ip: &mut Ipv4Header,
+    icmp: &mut IcmpHeader,
+) -> Sum {
+    *ip = Ipv4Header::emit(Ipv4Fields {
         // Internetwork control, as RFC 1812, 4.3.2.5 asks of routers.
         service: 0xc0,
         total_length: (2 * Ipv4Header::LENGTH + IcmpHeader::LENGTH + QUOTED) as u16,
@@ -76,40 +93,31 @@ pub fn error4(
             (3, 4, [0, 0, high, low])
         }
     };
-    let mut icmp = IcmpHeader {
+    *icmp = IcmpHeader {
         kind,
         code,
         checksum: [0; 2],
         rest,
     };
-    let sum = Sum::new()
-        .add_bytes([quoted.version_and_length, quoted.service])
-        .add_bytes(quoted.total_length)
-        .add_bytes(quoted.identification)
-        .add_bytes(quoted.fragment)
-        .add_bytes([quoted.ttl, quoted.protocol])
-        .add_bytes(quoted.checksum);
-    let sum = add_array(add_array(sum, quoted.source), quoted.destination);
-    icmp.checksum = icmp.sum(add_array(sum, payload)).finish();
-    (ip, icmp)
+    Sum::new()
 }
 
-/// As [`error4`], for IPv6.
+/// As [`error4`], for IPv6, where the checksum covers both addresses as well. Fields are written one by one, because addresses that are moved about
+/// in a whole header take more of the kernel's small stack than there is.
 #[inline(always)]
 pub fn error6(
     problem: Problem,
     quoted: &Ipv6Header,
-    payload: [u8; QUOTED],
-) -> (Ipv6Header, IcmpHeader) {
+    ip: &mut Ipv6Header,
+    icmp: &mut IcmpHeader,
+) -> Sum {
     let length = (IcmpHeader::LENGTH + Ipv6Header::LENGTH + QUOTED) as u16;
-    let ip = Ipv6Header::emit(Ipv6Fields {
-        traffic_class: 0,
-        payload_length: length,
-        next_header: ICMPV6,
-        hop_limit: 64,
-        source: quoted.destination,
-        destination: quoted.source,
-    });
+    ip.version_class_label = [0x60, 0, 0, 0];
+    ip.payload_length = length.to_be_bytes();
+    ip.next_header = ICMPV6;
+    ip.hop_limit = 64;
+    ip.source = quoted.destination;
+    ip.destination = quoted.source;
     let (kind, code, rest) = match problem {
         Problem::NoServer => (1, 4, [0; 4]),
         Problem::TtlExceeded => (3, 0, [0; 4]),
@@ -118,31 +126,14 @@ pub fn error6(
             (2, 0, [0, 0, high, low])
         }
     };
-    let mut icmp = IcmpHeader {
+    *icmp = IcmpHeader {
         kind,
         code,
         checksum: [0; 2],
         rest,
     };
-    // The pseudo header (RFC 8200, 8.1): both addresses, the length, the next header.
-    let pseudo = add_array(add_array(Sum::new(), ip.source), ip.destination)
+    // Of the pseudo header (RFC 8200, 8.1): the length, the next header.
+    Sum::new()
         .add_bytes(length.to_be_bytes())
-        .add_bytes([0, ICMPV6]);
-    let sum = add_array(pseudo, quoted.version_class_label)
-        .add_bytes(quoted.payload_length)
-        .add_bytes([quoted.next_header, quoted.hop_limit]);
-    let sum = add_array(add_array(sum, quoted.source), quoted.destination);
-    icmp.checksum = icmp.sum(add_array(sum, payload)).finish();
-    (ip, icmp)
-}
-
-#[inline(always)]
-fn add_array<const LENGTH: usize>(sum: Sum, bytes: [u8; LENGTH]) -> Sum {
-    let mut sum = sum;
-    let mut at = 0;
-    while at + 1 < LENGTH {
-        sum = sum.add_bytes([bytes[at], bytes[at + 1]]);
-        at += 2;
-    }
-    sum
+        .add_bytes([0, ICMPV6])
 }

@@ -7,7 +7,7 @@
 //!
 //! A reader who follows a packet starts at [`ipv4`] and [`transport`]; one who follows a
 //! connection starts at [`key`] and [`table`].
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod chapter;
@@ -15,8 +15,11 @@ pub mod checksum;
 pub mod connection;
 pub mod ethernet;
 pub mod filter;
+pub mod gre;
+pub mod gue;
 pub mod hash;
 pub mod icmp;
+pub mod inner_sum;
 pub mod ipv4;
 pub mod ipv6;
 pub mod key;

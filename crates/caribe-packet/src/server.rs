@@ -27,10 +27,11 @@ pub struct Server {
     pub weight: u32,
     /// IPVS's number of the forwarding method: [`MASQUERADE`], [`TUNNEL`] or [`DIRECT`].
     pub forwarding: u8,
-    /// [`IN_SERVICE`], [`REACHABLE`], [`OUTER_IPV6`].
+    /// [`IN_SERVICE`], [`REACHABLE`], [`OUTER_IPV6`], [`LOCAL`], and how a tunnel wraps: [`GUE`],
+    /// [`GRE`], [`TUNNEL_CHECKSUM`], [`REMOTE_CHECKSUM`].
     pub flags: u8,
-    /// Counts reuses of the entry, for the director's eyes.
-    pub generation: u16,
+    /// UDP port on which the server decapsulates GUE, network order.
+    pub tunnel_port: [u8; 2],
 }
 
 const _: () = assert!(size_of::<Server>() == 64);
@@ -48,6 +49,18 @@ pub const IN_SERVICE: u8 = 0x01;
 pub const REACHABLE: u8 = 0x02;
 /// The address is IPv6, whatever the service is: the outer header of a tunnel.
 pub const OUTER_IPV6: u8 = 0x04;
+/// The address is the director's own: packets go up its stack.
+pub const LOCAL: u8 = 0x08;
+/// A tunnel wraps in UDP and Generic UDP Encapsulation.
+pub const GUE: u8 = 0x10;
+/// A tunnel wraps in Generic Routing Encapsulation; with neither bit, in IP alone.
+pub const GRE: u8 = 0x20;
+/// The header of GUE or GRE carries a checksum.
+pub const TUNNEL_CHECKSUM: u8 = 0x40;
+/// GUE: remote checksum offload, which needs [`TUNNEL_CHECKSUM`] too.
+pub const REMOTE_CHECKSUM: u8 = 0x80;
+/// The bits that tell how a tunnel wraps.
+pub const ENCAPSULATION: u8 = GUE | GRE | TUNNEL_CHECKSUM | REMOTE_CHECKSUM;
 
 /// Connections of a server by IPVS's two classes, in one word: active in the upper half, inactive
 /// in the lower. It changes by atomic additions of the differences below.

@@ -12,6 +12,8 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 /// IP protocol number of IPv6 in IP.
 pub const IPV6_IN_IP: u8 = 41;
+/// IP protocol number of Generic Routing Encapsulation.
+pub const GRE: u8 = 47;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
 
@@ -71,6 +73,8 @@ pub struct UdpHeader {
 impl TcpHeader {
     /// Length without options, in bytes.
     pub const LENGTH: usize = 20;
+    /// Where the checksum is, in bytes.
+    pub const CHECKSUM_AT: usize = 16;
 
     /// Updates the checksum for a rewrite of addresses or ports.
     #[inline(always)]
@@ -84,6 +88,8 @@ impl TcpHeader {
 impl UdpHeader {
     /// Length in bytes.
     pub const LENGTH: usize = 8;
+    /// Where the checksum is, in bytes.
+    pub const CHECKSUM_AT: usize = 6;
 
     /// Updates the checksum for a rewrite of addresses or ports. A datagram sent without one
     /// stays without.

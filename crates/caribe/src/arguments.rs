@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
     /// whether it is in place.
     RealServer(caribe_real_server::cli::Args),
+    /// Turn the rules of other tools into lvs.cf.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// List and change the live table as ipvsadm does (`caribe ipvsadm -L -n`).
     Ipvsadm(IpvsadmArguments),
 }
@@ -82,6 +85,24 @@ pub(crate) struct CheckArguments {
     pub(crate) strict: bool,
     /// The configuration file.
     #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Turn netfilter's rules that set marks into `mark` blocks.
+    ///
+    /// Reads what `iptables-save`, `ip6tables-save` or `nft list ruleset` printed, and prints the
+    /// blocks. Every rule that bears on marks and cannot be translated is named on standard
+    /// error, with its line and the reason. Exits with 0 when all were translated, with 1 when
+    /// some were not, and with 2 when the text cannot be read.
+    Marks(ImportMarksArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportMarksArguments {
+    /// The list of rules; `-` is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
     pub(crate) file: PathBuf,
 }
 

@@ -88,6 +88,17 @@ impl Client {
         self.exchange(Method::POST, path, body).map(drop)
     }
 
+    /// Sends a document, and gets one.
+    pub(crate) fn ask<T: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &T,
+    ) -> Result<A, ClientError> {
+        let body = Bytes::from(serde_json::to_vec(document)?);
+        let answer = self.exchange(Method::POST, path, body)?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
     fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
         let socket = ControlPaths::in_runtime_dir(&self.directory).socket;
         self.runtime.block_on(async {

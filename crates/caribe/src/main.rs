@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod client;
 mod director;
+mod import;
 mod ipvsadm;
 mod logging;
 mod names;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, ImportCommand};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Director(arguments) => director::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),

@@ -1,5 +1,6 @@
 //! Real servers: can their service reach them, and once each.
 
+mod sorry_server;
 mod tunnel;
 
 use std::collections::{HashMap, HashSet};
@@ -25,6 +26,7 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
         if !service.active {
             continue;
         }
+        sorry_server::check(service, origin.section, &vips, report);
         let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
         for (server, section) in service.servers.iter().zip(&origin.servers) {
             if server.active && section.knows(&["address"]) {
@@ -58,7 +60,20 @@ fn address(
             .hint("add `address = ...`, or set `active = 0`");
         return;
     }
-    let fault = match address {
+    let Some(fault) = unusable(address, vips) else {
+        return;
+    };
+    report
+        .error(
+            section.span("address"),
+            "unusable-server",
+            format!("the address {address} of server `{name}` {fault}"),
+        )
+        .hint("write the server's own address, or set `active = 0`");
+}
+
+fn unusable(address: IpAddr, vips: &HashSet<IpAddr>) -> Option<&'static str> {
+    Some(match address {
         _ if address.is_unspecified() => "is no address",
         _ if address.is_multicast() => "is a multicast address",
         _ if address.is_loopback() => {
@@ -69,15 +84,8 @@ fn address(
             "is link-local: lvs.cf cannot say on which link"
         }
         _ if vips.contains(&address) => "is a VIP of this file: packets would come back",
-        _ => return,
-    };
-    report
-        .error(
-            section.span("address"),
-            "unusable-server",
-            format!("the address {address} of server `{name}` {fault}"),
-        )
-        .hint("write the server's own address, or set `active = 0`");
+        _ => return None,
+    })
 }
 
 fn family(

@@ -1,12 +1,13 @@
 //! Virtual services among each other, and each with its servers.
 
 mod kind;
+mod monitors;
 mod scheduling;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use caribe_model::{Forwarding, Protocol, ServiceKey};
+use caribe_model::{Forwarding, ServiceKey};
 
 use crate::config::VirtualService;
 use crate::diagnostic::{Report, shown};
@@ -19,7 +20,10 @@ use crate::source::Span;
 pub(super) fn names(section: &Section<'_>, report: &mut Report<'_>) {
     let mut seen: HashMap<(Place, &str), Span> = HashMap::new();
     for child in &section.children {
-        let Some(block) = child.block else { continue };
+        // Monitors are named after their kind, and there may be several of one.
+        let Some(block) = child.block.filter(|_| child.place != Place::Monitor) else {
+            continue;
+        };
         if let Some(first) = seen.get(&(child.place, block.name()))
             && !block.name().is_empty()
         {
@@ -66,6 +70,7 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
     for (service, origin) in active() {
         one(service, origin, report);
         scheduling::check(service, origin, report);
+        monitors::check(service, origin, report);
     }
     identities(active(), report);
     nat_router(settings, meaning, report);
@@ -92,24 +97,6 @@ fn one(service: &VirtualService, origin: &Origin<'_, '_>, report: &mut Report<'_
             .hint("add a `server` block with `active = 1`, or set `active = 0` for the service");
     }
     kind::check(service, section, report);
-    if service.protocol != Protocol::Tcp
-        && section.get("monitor").is_none()
-        && section.knows(&["monitor", "protocol"])
-    {
-        report
-            .warning(
-                section.span("protocol"),
-                "unmonitored",
-                format!(
-                    "the servers of {} service `{}` are not watched: each is always taken as up",
-                    service.protocol, service.name
-                ),
-            )
-            .hint(
-                "`monitor = none` says that this is meant; `monitor = tcp` watches the same port \
-                 by TCP",
-            );
-    }
     port_behind_servers(service, origin, report);
 }
 

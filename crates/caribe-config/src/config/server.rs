@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use caribe_model::{Encapsulation, Forwarding, Thresholds};
 
+use super::MonitorBlock;
+
 /// A `server` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealServer {
@@ -23,6 +25,8 @@ pub struct RealServer {
     pub encapsulation: Encapsulation,
     /// `upper_threshold` and `lower_threshold`.
     pub thresholds: Thresholds,
+    /// Its own `monitor` blocks, besides those of the service.
+    pub monitors: Vec<MonitorBlock>,
 }
 
 impl RealServer {
@@ -36,7 +40,8 @@ impl RealServer {
             weight: 1,
             forwarding: Forwarding::Nat,
             encapsulation: Encapsulation::Ipip,
-            thresholds: Thresholds::default(),
+            thresholds: Thresholds::NONE,
+            monitors: Vec::new(),
         }
     }
 }

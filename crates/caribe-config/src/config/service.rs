@@ -1,12 +1,13 @@
 //! Virtual services.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use caribe_model::{Defence, Persistence, Policy, Protocol, Scheduler, SchedulerOptions};
 
-use super::{FloatingAddress, Monitor, RealServer};
+use super::{
+    CommandLine, FloatingAddress, LoadWatch, Monitor, MonitorBlock, Quorum, RealServer, SlowStart,
+};
 
 /// A `virtual` block.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +29,9 @@ pub struct VirtualService {
     pub scheduler: Scheduler,
     /// `scheduler_flags` and `mh_table_size` (Caribe's own).
     pub options: SchedulerOptions,
-    /// `sorry_server`: serves while no real server can.
-    pub sorry_server: Option<IpAddr>,
+    /// `sorry_server`, `sorry_port`, `sorry_weight`, `sorry_forward`: serves while too few real
+    /// servers can. It is not watched.
+    pub sorry_server: Option<RealServer>,
     /// `persistent` and `pmask`.
     pub persistence: Option<Persistence>,
     /// `one_packet`: every datagram is scheduled by itself.
@@ -41,8 +43,18 @@ pub struct VirtualService {
     pub policy: Policy,
     /// `secure_tcp`, as in [`super::Config::secure_tcp`].
     pub secure_tcp: Defence,
-    /// How servers are watched.
+    /// Piranha's check of the servers.
     pub monitor: Monitor,
+    /// The `monitor` blocks for all servers, in the order of the file; each server may have more.
+    pub monitors: Vec<MonitorBlock>,
+    /// `quorum`, `quorum_up`, `keep_below`.
+    pub quorum: Quorum,
+    /// `slow_start`.
+    pub slow_start: SlowStart,
+    /// `load_monitor` and `load_interval`; `None` when absent or `none`.
+    pub load: Option<LoadWatch>,
+    /// `notify`: the service's, else the file's.
+    pub notify: Option<CommandLine>,
     /// `quiesce_server`: a failed server gets weight 0 instead of being removed.
     pub quiesce: bool,
     /// The `server` blocks, in the order of the file.
@@ -68,6 +80,11 @@ impl VirtualService {
             policy: Policy::default(),
             secure_tcp: Defence::Off,
             monitor: Monitor::default(),
+            monitors: Vec::new(),
+            quorum: Quorum::default(),
+            slow_start: SlowStart::Nanny,
+            load: None,
+            notify: None,
             quiesce: false,
             servers: Vec::new(),
         }

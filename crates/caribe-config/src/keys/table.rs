@@ -5,6 +5,7 @@ mod failover;
 mod file;
 mod limits;
 mod mark;
+mod monitor;
 mod monitoring;
 mod obsolete;
 mod policy;
@@ -59,6 +60,10 @@ const fn in_mark(name: &'static str, kind: Kind) -> Key {
     Key::new(Place::Mark, name, kind).caribe()
 }
 
+const fn in_monitor(name: &'static str, kind: Kind) -> Key {
+    Key::new(Place::Monitor, name, kind).caribe()
+}
+
 const fn in_failover(name: &'static str, kind: Kind) -> Key {
     Key::new(Place::Failover, name, kind)
 }
@@ -74,6 +79,7 @@ const TOPICS: &[&[Key]] = &[
     monitoring::KEYS,
     obsolete::KEYS,
     server::KEYS,
+    monitor::KEYS,
     mark::KEYS,
     failover::KEYS,
 ];

@@ -36,6 +36,38 @@ impl Interpreter<'_, '_> {
                 Forwarding::Nat | Forwarding::Direct => Encapsulation::Ipip,
             },
             thresholds: self.thresholds(section, service),
+            monitors: self.monitors(section, service),
+        })
+    }
+
+    /// The server that serves when too few others can.
+    pub(super) fn sorry_server(
+        &mut self,
+        service: &Section<'_>,
+        method: Forwarding,
+        service_port: Option<u16>,
+        protocol: Protocol,
+    ) -> Option<RealServer> {
+        let address = service.address("sorry_server")?;
+        if address.is_unspecified() {
+            return None;
+        }
+        let port = match service.port("sorry_port") {
+            Some(port) => self.port(service, "sorry_port", port, protocol),
+            None => service_port,
+        };
+        let forwarding = forwarding(service, "sorry_forward").unwrap_or(method);
+        Some(RealServer {
+            active: true,
+            address,
+            port: port?,
+            weight: number(service, "sorry_weight"),
+            forwarding,
+            encapsulation: match forwarding {
+                Forwarding::Tunnel => self.encapsulation(service, service),
+                Forwarding::Nat | Forwarding::Direct => Encapsulation::Ipip,
+            },
+            ..RealServer::new("sorry_server")
         })
     }
 

@@ -4,23 +4,23 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use caribe_model::{
-    Defence, Forwarding, Netmask, Persistence, Policy, Protocol, Scheduler, SchedulerFlags,
-    SchedulerOptions, TableSize,
+    Netmask, Persistence, Protocol, Scheduler, SchedulerFlags, SchedulerOptions, TableSize,
 };
 
-use crate::config::{Monitor, MonitorKind, VirtualService};
+use crate::config::VirtualService;
 use crate::keys::Place;
 use crate::settings::Section;
 
-use super::{Interpreter, Origin, forwarding, full_prefix, number, policy, seconds};
+use super::{
+    Interpreter, OfTheFile, Origin, forwarding, full_prefix, monitoring, number, policy, seconds,
+};
 
 impl Interpreter<'_, '_> {
     /// `None` when a part without which there is no service was refused or is missing.
     pub(super) fn service<'s, 't>(
         &mut self,
         section: &'s Section<'t>,
-        network: Forwarding,
-        policy: (Policy, Defence),
+        file: &OfTheFile,
     ) -> Option<(VirtualService, Origin<'s, 't>)> {
         self.address_is_there(section);
         let protocol = match section.word("protocol") {
@@ -33,8 +33,8 @@ impl Interpreter<'_, '_> {
             .port("port")
             .and_then(|port| self.port(section, "port", port, protocol));
         let persistence = self.persistence(section);
-        let method = forwarding(section, "forward").unwrap_or(network);
-        let (policy, secure_tcp) = policy::of_a_service(section, policy);
+        let method = forwarding(section, "forward").unwrap_or(file.network);
+        let (policy, secure_tcp) = policy::of_a_service(section, (file.policy, file.secure_tcp));
         let mut servers = Vec::new();
         let mut sections = Vec::new();
         for child in &section.children {
@@ -45,6 +45,12 @@ impl Interpreter<'_, '_> {
                 sections.push(child);
             }
         }
+        let sorry_server = self.sorry_server(section, method, port, protocol);
+        let monitors = self.monitors(section, section);
+        let notify = match section.get("notify") {
+            Some(_) => section.command("notify"),
+            None => file.notify.clone(),
+        };
         let service = VirtualService {
             name: section.name().to_owned(),
             active: section.boolean("active"),
@@ -56,15 +62,18 @@ impl Interpreter<'_, '_> {
             protocol,
             scheduler: section.scheduler("scheduler"),
             options: self.scheduler_options(section),
-            sorry_server: section
-                .address("sorry_server")
-                .filter(|address| !address.is_unspecified()),
+            sorry_server,
             persistence,
             one_packet: section.boolean("one_packet"),
             drain_timeout: seconds(section, "drain_timeout"),
             policy,
             secure_tcp,
-            monitor: monitor(section, protocol),
+            monitor: monitoring::piranha(section, protocol, port?),
+            monitors,
+            quorum: self.quorum(section),
+            slow_start: monitoring::slow_start(section),
+            load: self.load(section, file),
+            notify,
             quiesce: section.boolean("quiesce_server"),
             servers,
         };
@@ -173,35 +182,5 @@ impl Interpreter<'_, '_> {
                 IpAddr::V6(_) => Netmask::V6(prefix),
             },
         })
-    }
-}
-
-fn monitor(section: &Section<'_>, protocol: Protocol) -> Monitor {
-    let kind = match (section.word("monitor"), protocol) {
-        (Some("none"), _) | (None, Protocol::Udp | Protocol::Sctp) => MonitorKind::None,
-        _ => MonitorKind::Tcp,
-    };
-    let text = |key: &str| section.text(key).filter(|text| !text.is_empty());
-    let bytes = |key: &str| {
-        section
-            .expanded(key)
-            .filter(|bytes| !bytes.is_empty())
-            .map(<[u8]>::to_vec)
-    };
-    let send_program = text("send_program");
-    let expect = match &send_program {
-        Some(_) => bytes("expect_program").or_else(|| bytes("expect")),
-        None => bytes("expect"),
-    };
-    Monitor {
-        kind,
-        timeout: seconds(section, "timeout"),
-        reentry: seconds(section, "reentry"),
-        send: bytes("send"),
-        // Its reader has refused what is not UTF-8.
-        expect: expect.and_then(|bytes| String::from_utf8(bytes).ok()),
-        use_regex: section.boolean("use_regex"),
-        send_program,
-        load_monitor: text("load_monitor").filter(|text| text != "none"),
     }
 }

@@ -56,9 +56,12 @@ impl Reader<'_, '_> {
 
     pub(super) fn unexpected(&mut self, key: &Key, span: Span, first: &Word<'_>, extra: &Word<'_>) {
         let hint = match key.kind {
-            Kind::Text | Kind::EscapedText => {
-                "put a text that has blanks in quotation marks".to_owned()
-            }
+            Kind::Text
+            | Kind::EscapedText
+            | Kind::Bytes
+            | Kind::Header
+            | Kind::Regex
+            | Kind::Command => "put a text that has blanks in quotation marks".to_owned(),
             _ if extra.raw() == b"}" => "put every `}` on a line of its own".to_owned(),
             _ => format!("`{}` takes {}", key.name, expectation(key)),
         };
@@ -120,6 +123,16 @@ impl Reader<'_, '_> {
                 self.utf8(key, word).map(Value::Text)
             }
             Kind::Text => self.utf8(key, word).map(Value::Text),
+            Kind::Bytes
+            | Kind::Time
+            | Kind::TimeOr(_)
+            | Kind::Statuses
+            | Kind::Header
+            | Kind::Regex
+            | Kind::Command
+            | Kind::File
+            | Kind::UrlPath
+            | Kind::Name => self.of_a_monitor(key, word),
             Kind::EscapedText => self.escaped(key, word),
             Kind::Word(words) => self.word(key, word, words),
             Kind::Scheduler => self.scheduler(key, word),
@@ -312,7 +325,23 @@ pub(crate) fn expectation(key: &Key) -> String {
         }
         Kind::Interface => "the name of an interface".to_owned(),
         Kind::Interfaces => "names of interfaces".to_owned(),
-        Kind::Text | Kind::EscapedText => "a text".to_owned(),
+        Kind::Text | Kind::EscapedText | Kind::Bytes => "a text".to_owned(),
+        Kind::Time => {
+            "a time from 10ms to 86400 (seconds), such as `2`, `0.5` or `500ms`".to_owned()
+        }
+        Kind::TimeOr(words) => format!(
+            "one of {}, or a time from 10ms to 86400 (seconds), such as `0.5`",
+            listed(words)
+        ),
+        Kind::Statuses => {
+            "status codes from 100 to 599 and ranges, such as `200-299,301`".to_owned()
+        }
+        Kind::Header => "a header, `Name: value`".to_owned(),
+        Kind::Regex => "a regular expression".to_owned(),
+        Kind::Command => "a program with its arguments".to_owned(),
+        Kind::File => "the absolute path of a file".to_owned(),
+        Kind::UrlPath => "the path of a URL, such as `/health?full=1`".to_owned(),
+        Kind::Name => "the name of a host or domain".to_owned(),
         Kind::Word(words) => format!("one of {}", listed(words)),
         Kind::Words(words) => format!("some of {}", listed(words)),
         Kind::Scheduler => format!("one of {}", listed(&available())),

@@ -91,7 +91,7 @@ impl Body {
     pub fn add_block(&mut self, kind: BlockKind, name: &str) -> Result<&mut Block, EditError> {
         word(name)?;
         let indent = match kind {
-            BlockKind::Server => BLOCK_INDENT,
+            BlockKind::Server | BlockKind::Monitor => BLOCK_INDENT,
             BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => "",
         };
         let head = read(&format!("{indent}{} {name} {{\n", kind.keyword()));
@@ -166,7 +166,7 @@ impl Block {
             return self.body.set(key, values);
         }
         let indent = match self.kind {
-            BlockKind::Server => SERVER_INDENT,
+            BlockKind::Server | BlockKind::Monitor => SERVER_INDENT,
             BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => BLOCK_INDENT,
         };
         let line = read(&format!("{indent}{}\n", statement(key, values)?));

@@ -8,7 +8,7 @@ use crate::source::Span;
 use super::build::Builder;
 use super::{Block, BlockKind, Body, Node};
 
-/// The deepest nesting that is followed. A `server` in a `virtual` is 2; the rest is room for
+/// The deepest nesting that is followed. A `monitor` in a `server` is 3; the rest is room for
 /// files with an error, bounded so that a hostile one cannot exhaust the stack.
 const MAX_DEPTH: usize = 4;
 
@@ -45,7 +45,7 @@ impl Builder<'_, '_> {
                 head,
                 "nesting",
                 "blocks are nested too deeply".to_owned(),
-                "only a `server` stands inside another block, in a `virtual`",
+                "a `server` stands in a `virtual`, and a `monitor` in either of them",
             );
             if let Some((trivia, line)) = brace {
                 self.trivia(&trivia);
@@ -77,7 +77,8 @@ impl Builder<'_, '_> {
         let near = closest(word, BlockKind::ALL.iter().map(|kind| kind.keyword()));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "blocks are `virtual NAME {`, `server NAME {` inside one, and `mark NAME {`"
+            None => "blocks are `virtual NAME {`, in it `server NAME {` and `monitor KIND {`, and \
+                     `mark NAME {`"
                 .to_owned(),
         };
         self.report
@@ -161,7 +162,12 @@ impl Builder<'_, '_> {
                     "missing-name",
                     format!("a `{keyword}` block without a name"),
                 )
-                .hint(format!("write `{keyword} NAME {{`"));
+                .hint(match kind {
+                    BlockKind::Monitor => {
+                        "write `monitor KIND {`, e.g. `monitor http {`".to_owned()
+                    }
+                    _ => format!("write `{keyword} NAME {{`"),
+                });
             return (String::new(), span);
         };
         let span = head.span(name);

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use caribe_model::{
-    Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey, TableSize,
+    Encapsulation, Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey,
+    TableSize,
 };
 use caribe_packet::service::Slot;
 
@@ -44,6 +45,8 @@ pub(crate) struct FoundServer {
     pub(crate) key: ServerKey,
     /// Method.
     pub(crate) forwarding: Forwarding,
+    /// How a tunnel to it wraps packets.
+    pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
     /// Its place in the order of additions.
@@ -91,6 +94,7 @@ impl LiveTable {
                         service,
                         key: server.key,
                         forwarding: server.forwarding,
+                        encapsulation: server.encapsulation,
                         weights: server.weights,
                     },
                 );

@@ -248,6 +248,7 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
+            encapsulation: server.encapsulation,
             weights: Weights::added(server.weight),
         };
         let sequence = self.table.next_sequence;
@@ -316,6 +317,7 @@ impl Draft<'_> {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
+            encapsulation: server.encapsulation,
             weights: self.table.servers[&index].weights.edited(server.weight),
         };
         self.table.servers.insert(index, live);

@@ -259,6 +259,7 @@ impl Memory {
                 service: entry.service,
                 key: entry.server.key,
                 forwarding: entry.server.forwarding,
+                encapsulation: entry.server.encapsulation,
                 weights: entry.server.weights,
                 sequence: entry.sequence,
                 in_service: entry.in_service,

@@ -84,12 +84,15 @@ fn found_servers(maps: &Maps) -> Result<BTreeMap<u32, FoundServer>, String> {
         }
         let forwarding = encoding::forwarding_from_number(server.forwarding)
             .ok_or_else(|| format!("server {index} has no known forwarding method"))?;
+        let encapsulation = encoding::encapsulation(&server)
+            .ok_or_else(|| format!("server {index} has no known encapsulation"))?;
         let (sequence, weights) =
             encoding::from_roster_word(maps.roster.read(index), server.weight);
         let server = FoundServer {
             service: server.service,
             key: encoding::server_key(&server),
             forwarding,
+            encapsulation,
             weights,
             sequence,
             in_service,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use caribe_model::Table;
-use caribe_packet::server::{IN_SERVICE, Server};
+use caribe_packet::server::{ENCAPSULATION, IN_SERVICE, Server};
 use caribe_packet::service::Service;
 
 use super::error::kernel;
@@ -68,7 +68,7 @@ impl XdpDataplane {
                 }
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
-                self.put_server(*index, *service, server, *fresh);
+                self.put_server(*index, *service, server);
                 Ok(())
             }
             Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
@@ -77,10 +77,14 @@ impl XdpDataplane {
                 let (sequence, _) = encoding::from_roster_word(word, 0);
                 let word = encoding::roster_word(sequence, server.weights);
                 self.maps.roster.write(*index, &word);
+                let entry = self.maps.servers.read(*index);
+                let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
                 let entry = Server {
                     weight: server.weights.now,
                     forwarding: encoding::forwarding_number(server.forwarding),
-                    ..self.maps.servers.read(*index)
+                    flags: entry.flags & !ENCAPSULATION | wrapping,
+                    tunnel_port,
+                    ..entry
                 };
                 next_hops::write_last_word(&self.maps.servers, *index, &entry);
                 Ok(())
@@ -141,16 +145,16 @@ impl XdpDataplane {
 
     /// Writes the entry of a server that no packet uses: its last word, with the flag that it is
     /// in service, comes last.
-    fn put_server(&self, index: u32, service: u32, server: &LiveServer, fresh: bool) {
-        let generation = self.maps.servers.read(index).generation;
+    fn put_server(&self, index: u32, service: u32, server: &LiveServer) {
+        let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
         let entry = Server {
             address: encoding::wide(server.key.address),
             port: server.key.port.to_be_bytes(),
             service,
             weight: server.weights.now,
             forwarding: encoding::forwarding_number(server.forwarding),
-            flags: encoding::server_flags(&server.key),
-            generation: generation.wrapping_add(u16::from(fresh)),
+            flags: encoding::server_flags(&server.key) | wrapping,
+            tunnel_port,
             ..Server::default()
         };
         let hop = self.next_hops.get(&server.key.address);

@@ -1,9 +1,15 @@
 //! Domain types as the bytes of the maps, and back.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 
-use caribe_model::{Forwarding, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts};
-use caribe_packet::server::{DIRECT, IN_SERVICE, MASQUERADE, OUTER_IPV6, Server, TUNNEL};
+use caribe_model::{
+    Encapsulation, Forwarding, GueChecksum, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts,
+};
+use caribe_packet::server::{
+    DIRECT, ENCAPSULATION, GRE, GUE, IN_SERVICE, MASQUERADE, OUTER_IPV6, REMOTE_CHECKSUM, Server,
+    TUNNEL, TUNNEL_CHECKSUM,
+};
 use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
 use caribe_packet::tcp_state::State;
@@ -197,6 +203,42 @@ pub(super) fn forwarding_from_number(number: u8) -> Option<Forwarding> {
         .find(|forwarding| forwarding_number(*forwarding) == number)
 }
 
+/// How a tunnel wraps, as bits of a server's flags and its port.
+pub(super) fn encapsulation_bits(encapsulation: Encapsulation) -> (u8, [u8; 2]) {
+    match encapsulation {
+        Encapsulation::Ipip => (0, [0; 2]),
+        Encapsulation::Gue { port, checksum } => {
+            let bits = match checksum {
+                GueChecksum::None => GUE,
+                GueChecksum::Full => GUE | TUNNEL_CHECKSUM,
+                GueChecksum::Remote => GUE | TUNNEL_CHECKSUM | REMOTE_CHECKSUM,
+            };
+            (bits, port.get().to_be_bytes())
+        }
+        Encapsulation::Gre { checksum: false } => (GRE, [0; 2]),
+        Encapsulation::Gre { checksum: true } => (GRE | TUNNEL_CHECKSUM, [0; 2]),
+    }
+}
+
+/// The other way; `None` for bits that no director writes.
+pub(super) fn encapsulation(server: &Server) -> Option<Encapsulation> {
+    let port = NonZeroU16::new(u16::from_be_bytes(server.tunnel_port));
+    let gue = |checksum| port.map(|port| Encapsulation::Gue { port, checksum });
+    [
+        Some(Encapsulation::Ipip),
+        Some(Encapsulation::Gre { checksum: false }),
+        Some(Encapsulation::Gre { checksum: true }),
+        gue(GueChecksum::None),
+        gue(GueChecksum::Full),
+        gue(GueChecksum::Remote),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|candidate| {
+        encapsulation_bits(*candidate) == (server.flags & ENCAPSULATION, server.tunnel_port)
+    })
+}
+
 /// The identity of a server's entry.
 pub(super) fn server_key(server: &Server) -> ServerKey {
     ServerKey {
@@ -271,6 +313,36 @@ mod tests {
             );
         }
         assert_eq!(forwarding_from_number(1), None);
+    }
+
+    #[test]
+    fn encapsulations_come_back_as_they_were() {
+        let port = NonZeroU16::new(6080).expect("not zero");
+        let gue = |checksum| Encapsulation::Gue { port, checksum };
+        for encapsulation in [
+            Encapsulation::Ipip,
+            gue(GueChecksum::None),
+            gue(GueChecksum::Full),
+            gue(GueChecksum::Remote),
+            Encapsulation::Gre { checksum: false },
+            Encapsulation::Gre { checksum: true },
+        ] {
+            let (bits, tunnel_port) = encapsulation_bits(encapsulation);
+            let server = Server {
+                flags: IN_SERVICE | OUTER_IPV6 | bits,
+                tunnel_port,
+                ..Server::default()
+            };
+            assert_eq!(super::encapsulation(&server), Some(encapsulation));
+        }
+        for (flags, tunnel_port) in [(GUE, [0; 2]), (GUE | GRE, [0, 1]), (0, [0, 1])] {
+            let server = Server {
+                flags,
+                tunnel_port,
+                ..Server::default()
+            };
+            assert_eq!(super::encapsulation(&server), None, "{flags:#x}");
+        }
     }
 
     #[test]

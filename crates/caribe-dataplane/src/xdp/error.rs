@@ -59,6 +59,20 @@ pub enum OpenError {
         /// The largest that works.
         most: u32,
     },
+    /// The machine has no room for maps of these sizes.
+    #[error(
+        "the maps need {needed} MiB, {connections} MiB of it for connections, and the machine has \
+         {available} MiB left: lower `connections` (or `max_servers`, `max_services`), or free \
+         memory"
+    )]
+    Memory {
+        /// MiB of all maps.
+        needed: u64,
+        /// MiB of the connection tables.
+        connections: u64,
+        /// MiB that are available.
+        available: u64,
+    },
     /// The kernel refused an operation.
     #[error(transparent)]
     Dataplane(#[from] DataplaneError),

@@ -13,7 +13,7 @@ use super::interfaces::{PROGRAM, program};
 use super::maps::{CURSOR_WORDS, Maps, Sizes};
 use super::pins::Pins;
 use super::sweep::Audit;
-use super::{Options, XdpDataplane, encoding};
+use super::{Options, XdpDataplane, encoding, memory};
 use crate::mapped::MappedArray;
 use crate::table::{LiveTable, Room};
 use crate::{DataplaneError, object};
@@ -70,6 +70,17 @@ impl XdpDataplane {
     }
 
     fn start(options: &Options, pins: Pins, sizes: Sizes) -> Result<Self, OpenError> {
+        let memory = sizes.memory(processors()?);
+        tracing::info!(
+            connections = options.connections,
+            services = options.services,
+            servers = options.servers,
+            slots = options.slots,
+            connections_mib = memory.connections >> 20,
+            table_mib = memory.table >> 20,
+            "memory of the data plane"
+        );
+        memory::check(memory)?;
         pins.clear()?;
         let loaded = load(&pins, sizes);
         let (mut ebpf, maps) = match loaded {
@@ -173,6 +184,12 @@ fn chapters(ebpf: &mut Ebpf) -> Result<&mut Map, DataplaneError> {
 }
 
 /// Tells of an error while cleaning up after another error, which is the one to be returned.
+/// Processors that the kernel keeps counters for.
+pub(super) fn processors() -> Result<u64, DataplaneError> {
+    let count = aya::util::nr_cpus().map_err(|(path, error)| kernel(format!("read {path}"))(error));
+    Ok(count? as u64)
+}
+
 fn remove_after(removed: Result<(), DataplaneError>) {
     if let Err(error) = removed {
         tracing::error!(%error, "could not clean up after a start that failed");

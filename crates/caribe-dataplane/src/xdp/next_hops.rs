@@ -14,7 +14,7 @@ use caribe_packet::server::{OUTER_IPV6, REACHABLE, Server};
 use super::encoding;
 use crate::mapped::MappedArray;
 
-/// The word with weight, method, flags and generation: one store changes them together.
+/// The word with weight, method, flags and tunnel port: one store changes them together.
 const LAST_WORD: usize = offset_of!(Server, weight) / 8;
 
 const _: () = assert!(offset_of!(Server, weight) % 8 == 0);
@@ -93,7 +93,7 @@ fn source_address(server: &Server) -> IpAddr {
     encoding::narrow(server.tunnel_source, server.flags & OUTER_IPV6 != 0)
 }
 
-/// Writes weight, method, flags and generation in one store.
+/// Writes weight, method, flags and tunnel port in one store.
 pub(super) fn write_last_word(servers: &MappedArray<Server>, index: u32, server: &Server) {
     servers.words(index)[LAST_WORD].store(words(server)[LAST_WORD], Ordering::Release);
 }
@@ -112,7 +112,7 @@ fn words(server: &Server) -> [u64; 8] {
     bytes[56..60].copy_from_slice(&server.weight.to_ne_bytes());
     bytes[60] = server.forwarding;
     bytes[61] = server.flags;
-    bytes[62..].copy_from_slice(&server.generation.to_ne_bytes());
+    bytes[62..].copy_from_slice(&server.tunnel_port);
     let (chunks, _) = bytes.as_chunks::<8>();
     let mut words = [0; 8];
     for (word, chunk) in words.iter_mut().zip(chunks) {
@@ -148,7 +148,7 @@ mod tests {
             weight: 0x090a_0b0c,
             forwarding: 3,
             flags: 5,
-            generation: 0x0d0e,
+            tunnel_port: [0x0d, 0x0e],
         };
         let entries = entries();
         entries.write(1, &server);

@@ -33,6 +33,22 @@ pub struct Options {
     pub icmp_limit: u32,
 }
 
+impl Options {
+    /// Slots that go with so much room for services and servers: for each service those of a
+    /// hash twice, as a change needs old and new, and for each server eight.
+    pub const fn slots_for(services: u32, servers: u32) -> u32 {
+        let slots = services as u64 * 512 + servers as u64 * 8;
+        let most = 1 << 28;
+        if slots > most {
+            return most as u32;
+        }
+        // Below 2^28.
+        let slots = slots as u32;
+        let least = 1 << 18;
+        if slots > least { slots } else { least }
+    }
+}
+
 impl Default for Options {
     /// A director of medium size: 262,144 connections of each family, 1,024 services and 8,192
     /// servers, in about 90 MB.

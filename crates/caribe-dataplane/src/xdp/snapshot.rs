@@ -10,8 +10,9 @@ use caribe_packet::server::Load;
 use caribe_packet::verdict::Verdict;
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
+use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
@@ -36,6 +37,11 @@ impl XdpDataplane {
             // 4.8 connections to a bucket, in each family.
             capacity: u64::from(self.maps.sizes.buckets) * 48 / 10 * 2,
             memory: self.maps.connections4.memory() + self.maps.connections6.memory(),
+            room: LiveRoom {
+                services: self.maps.sizes.room.services,
+                servers: self.maps.sizes.room.servers,
+                memory: self.maps.sizes.memory(processors()?).total(),
+            },
             verdicts,
             interfaces: self.interfaces(),
         })
@@ -66,7 +72,7 @@ impl XdpDataplane {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
-                encapsulation: model.map(|model| model.encapsulation).unwrap_or_default(),
+                encapsulation: server.encapsulation,
                 thresholds: model.map(|model| model.thresholds).unwrap_or_default(),
                 overloaded: false,
                 active: load.active(),

@@ -164,14 +164,7 @@ impl XdpDataplane {
                 .and_then(|discarded| discarded.service);
             let service = service.and_then(|key| Some(self.live.services.get(&key)?.id));
             self.maps.close_traffic(index, service)?;
-            let generation = self.maps.servers.read(index).generation;
-            self.maps.servers.write(
-                index,
-                &Server {
-                    generation,
-                    ..Server::default()
-                },
-            );
+            self.maps.servers.write(index, &Server::default());
             self.maps.roster.write(index, &0);
             self.live.forget(index);
         }

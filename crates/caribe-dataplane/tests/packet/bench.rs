@@ -276,7 +276,7 @@ impl<'a> Bench<'a> {
                 } else {
                     0
                 },
-            generation: 0,
+            tunnel_port: [0; 2],
         }
     }
 

@@ -19,19 +19,24 @@ impl Director {
     /// A change is refused that IPVS would refuse, or that a monitor would undo at once; it
     /// changes nothing then.
     pub fn change(&mut self, changes: &[Change]) -> (Vec<Result<(), ChangeRefusal>>, Vec<Effect>) {
-        let Some(intent) = &self.intent else {
+        let runs = matches!(self.phase, Phase::Running | Phase::Reloading);
+        let Some(intent) = self.intent.as_ref().filter(|_| runs) else {
             return (vec![Err(ChangeRefusal::NotRunning); changes.len()], vec![]);
         };
-        if !matches!(self.phase, Phase::Running | Phase::Reloading) {
-            return (vec![Err(ChangeRefusal::NotRunning); changes.len()], vec![]);
-        }
+        let mut draining = self.draining.clone();
         let mut overrides = self.overrides.clone();
         let before = self.timeouts(intent);
         let mut effects = Vec::new();
         let mut results = Vec::with_capacity(changes.len());
         let mut stale = Stale::default();
         for change in changes {
-            let result = self.change_one(change, &mut overrides, intent);
+            let mut result = self.change_one(change, &mut overrides, intent);
+            if let (Change::RemoveServer(key, server), Err(ChangeRefusal::NoServer(..))) =
+                (change, &result)
+                && draining.end(*key, *server)
+            {
+                result = Ok(());
+            }
             if result.is_ok() {
                 effects.push(Effect::Log(Notice::Changed(change.clone())));
                 match change.service() {
@@ -46,6 +51,7 @@ impl Director {
             effects.push(Effect::SetTimeouts(timeouts));
         }
         let previous = std::mem::replace(&mut self.overrides, overrides);
+        self.draining = draining;
         let applied = effects.len();
         self.stale.join(stale);
         self.reconcile(&mut effects);
@@ -167,6 +173,7 @@ impl Director {
             return;
         };
         let mut servers: BTreeSet<IpAddr> = intent.server_addresses();
+        servers.extend(self.draining.addresses());
         servers.extend(self.overrides.server_addresses());
         self.renew_watch(servers, effects);
     }

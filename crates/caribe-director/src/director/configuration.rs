@@ -54,14 +54,18 @@ impl Director {
         let before = self.intent.take();
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
         note_services(&intent, before.as_ref(), effects);
+        self.renew_draining(before.as_ref(), &intent, now, effects);
         let timeouts = before.as_ref().map(|before| self.timeouts(before));
         self.settle_overrides(&intent, effects);
         if timeouts != Some(self.timeouts(&intent)) {
             effects.push(Effect::SetTimeouts(self.timeouts(&intent)));
         }
-        let connections = before.as_ref().map(|before| before.connections);
-        if connections.is_some_and(|connections| connections != intent.connections) {
-            effects.push(Effect::Log(Notice::ConnectionsNeedRestart));
+        let sizes = |intent: &Intent| (intent.connections, intent.limits);
+        if before
+            .as_ref()
+            .is_some_and(|before| sizes(before) != sizes(&intent))
+        {
+            effects.push(Effect::Log(Notice::LimitsNeedRestart));
         }
         if self.setup.attached != intent.interfaces {
             self.setup.attached.clone_from(&intent.interfaces);

@@ -71,7 +71,10 @@ impl Director {
         let Some(intent) = &self.intent else {
             return false;
         };
-        let service = self.derived(key, intent);
+        let mut service = self.derived(key, intent);
+        if let Some(service) = &mut service {
+            self.draining.join(key, service);
+        }
         if service.as_ref() == self.desired.service(key) {
             return false;
         }
@@ -104,12 +107,16 @@ impl Director {
         let mut table = Table::default();
         // `Intent::new` has inserted the same services, and `change` what overrides add to them.
         for key in configured.chain(self.overrides.added(intent)) {
-            let Some(service) = self.derived(key, intent) else {
+            let Some(mut service) = self.derived(key, intent) else {
                 continue;
             };
+            self.draining.join(key, &mut service);
             if let Err(error) = table.insert(*key, service) {
                 effects.push(Effect::Log(Notice::Trouble(error.to_string())));
             }
+        }
+        if let Err(error) = table.set_marks(intent.marks.clone()) {
+            effects.push(Effect::Log(Notice::Trouble(error.to_string())));
         }
         if table == self.desired {
             return false;

@@ -1,18 +1,18 @@
 //! The director's state, for people and programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use caribe_dataplane::{LiveServer, LiveService, Snapshot, Traffic};
 use caribe_health::probe::Finding;
 use caribe_health::{MonitorId, Standing};
-use caribe_model::{Monotonic, Timeouts};
+use caribe_model::{Monotonic, ServiceKey, Timeouts};
 
 use super::addresses::State;
 use super::{Director, Taken};
 use crate::notice::place;
 use crate::{
     AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, LiveTable,
-    ServerStatus, ServiceStatus, Status, TableService, WantedServer, WantedService,
+    ServerStatus, ServiceStatus, Status, TableService, TableStatus, WantedServer, WantedService,
 };
 
 impl Director {
@@ -26,6 +26,11 @@ impl Director {
     ) -> Status {
         let latest = latest.iter().map(|(id, finding)| (id, finding)).collect();
         let services = self.intent.iter().flat_map(|intent| &intent.services);
+        let live: HashMap<ServiceKey, &LiveService> = snapshot
+            .services
+            .iter()
+            .map(|live| (live.key, live))
+            .collect();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             phase: self.phase,
@@ -38,6 +43,8 @@ impl Director {
                 refused: self.refused.clone(),
             },
             overrides: self.overrides.describe(),
+            draining: self.draining.describe(now),
+            abandoned_connections: self.draining.abandoned(),
             dataplane: DataplaneStatus {
                 adopted: self.setup.adopted.is_some(),
                 problem: self.problem().map(str::to_owned),
@@ -47,11 +54,15 @@ impl Director {
                     capacity: snapshot.capacity,
                     memory_bytes: snapshot.memory,
                 },
+                table: table_status(snapshot),
                 verdicts: snapshot.verdicts.clone(),
             },
             addresses: self.address_statuses(),
             services: services
-                .map(|service| self.service_status(service, snapshot, &latest, now))
+                .map(|service| {
+                    let live = live.get(&service.key).copied();
+                    self.service_status(service, live, &latest, now)
+                })
                 .collect(),
         }
     }
@@ -126,12 +137,10 @@ impl Director {
     fn service_status(
         &self,
         wanted: &WantedService,
-        snapshot: &Snapshot,
+        live: Option<&LiveService>,
         latest: &BTreeMap<&MonitorId, &Finding>,
         now: Monotonic,
     ) -> ServiceStatus {
-        let mut live = snapshot.services.iter();
-        let live = live.find(|live| live.key == wanted.key);
         ServiceStatus {
             name: wanted.name.clone(),
             key: wanted.key,
@@ -180,5 +189,16 @@ impl Director {
             },
             watch: self.watch_status(service, wanted, latest, now),
         }
+    }
+}
+
+fn table_status(snapshot: &Snapshot) -> TableStatus {
+    let servers = snapshot.services.iter();
+    TableStatus {
+        services: snapshot.services.len() as u64,
+        services_capacity: snapshot.room.services.into(),
+        servers: servers.map(|service| service.servers.len() as u64).sum(),
+        servers_capacity: snapshot.room.servers.into(),
+        memory_bytes: snapshot.room.memory,
     }
 }

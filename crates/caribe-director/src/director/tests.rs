@@ -1,6 +1,6 @@
 //! The core, one behaviour at a time.
 
-use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
+use caribe_config::config::{Config, Monitor, MonitorKind, RealServer, VirtualService};
 use caribe_dataplane::{Applied, LiveService};
 use caribe_health::probe::{Code, Finding, Text};
 use caribe_health::{MonitorName, News, Presumption, Report};
@@ -42,6 +42,7 @@ pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
     VirtualService {
         active: true,
         monitor: Monitor {
+            kind: MonitorKind::Tcp,
             timeout: Duration::from_secs(6),
             reentry: Duration::from_secs(15),
             ..Monitor::default()
@@ -754,6 +755,6 @@ fn sweeps_and_samples_do_not_pile_up() {
     assert_eq!(logs(&effects), Vec::<String>::new(), "said once");
 }
 
-pub(super) fn sorry(host: u8) -> IpAddr {
-    server(host, 1).address
+pub(super) fn sorry(host: u8) -> RealServer {
+    server(host, 1)
 }

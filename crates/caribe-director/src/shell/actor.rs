@@ -240,6 +240,8 @@ impl Actor {
             Effect::Log(notice) => journal::write(&notice),
             Effect::Notify(notification) => notify(&notification),
             Effect::ReadConfig => {
+                // Certificates may have changed with the file, or without it.
+                self.monitors.reread();
                 let (path, later) = (self.config.clone(), self.later.clone());
                 tokio::spawn(async move { tell(&later, load(path).await.into()) });
             }

@@ -57,6 +57,15 @@ impl Fields {
                 fields.server = Some(id.server.to_string());
                 fields.reason = Some(finding.to_string());
             }
+            Notice::DrainStarted(service, server, _)
+            | Notice::Drained(service, server)
+            | Notice::DrainOver {
+                service, server, ..
+            }
+            | Notice::DrainCancelled(service, server) => {
+                fields.service = Some(service.to_string());
+                fields.server = Some(server.to_string());
+            }
             Notice::WayFound(address, hop) => {
                 fields.address = Some(address.to_string());
                 fields.interface = Some(name_of(hop.interface));
@@ -79,7 +88,7 @@ impl Fields {
             | Notice::Diagnostic { .. }
             | Notice::ForwardingOff(_)
             | Notice::AnnouncementsFinished
-            | Notice::ConnectionsNeedRestart
+            | Notice::LimitsNeedRestart
             | Notice::Changed(_)
             | Notice::ChangeTakenBack
             | Notice::OverridesKept(_)

@@ -42,6 +42,9 @@ impl Plane {
             pin_directory: options.pin_dir.clone(),
             interfaces: intent.interfaces.iter().cloned().collect(),
             connections: intent.connections.unwrap_or(defaults.connections),
+            services: intent.limits.services,
+            servers: intent.limits.servers,
+            slots: Options::slots_for(intent.limits.services, intent.limits.servers),
             timeouts: intent.timeouts,
             ..defaults
         };

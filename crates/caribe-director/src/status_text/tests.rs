@@ -7,7 +7,7 @@ use caribe_model::{Forwarding, MacAddress, NextHop, Protocol, Scheduler, Service
 use super::*;
 use crate::{
     AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, QuorumStatus,
-    TrafficRates, WatchStatus,
+    TableStatus, TrafficRates, WatchStatus,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -60,6 +60,8 @@ fn status() -> Status {
             refused: vec!["lvs.cf:3:1: error: unknown key `prot`".to_owned()],
         },
         overrides: vec!["TCP 192.0.2.1:80: removed".to_owned()],
+        draining: vec![],
+        abandoned_connections: 0,
         dataplane: DataplaneStatus {
             adopted: true,
             problem: None,
@@ -75,6 +77,13 @@ fn status() -> Status {
                     mode: "generic".to_owned(),
                 },
             ],
+            table: TableStatus {
+                services: 1,
+                services_capacity: 1_024,
+                servers: 3,
+                servers_capacity: 16_384,
+                memory_bytes: 150_000_000,
+            },
             connections: ConnectionsStatus {
                 alive: 20,
                 capacity: 1_048_576,
@@ -128,6 +137,7 @@ configuration /etc/caribe/lvs.cf, serial_no 12, loaded 59s ago
     TCP 192.0.2.1:80: removed
 data plane XDP on eth0 (native), eth1 (generic), adopted
 connections 20 of 1048576, table of 134MB
+room for 1024 services (1 used) and 16384 servers (3 used), 150MB in all
 address 192.0.2.1/24 on eth0:1
 
 shop TCP 192.0.2.1:80 (wlc): 4242 connections, 0/s, 0/s packets in, 0/s out, 0B/s in, 0B/s out

@@ -80,6 +80,16 @@ impl Found {
         }
     }
 
+    /// The finding of a probe that took so long.
+    pub(super) fn after(self, latency: Duration) -> Finding {
+        Finding {
+            code: self.code,
+            text: self.text,
+            latency,
+            reading: self.reading,
+        }
+    }
+
     pub(super) fn with(self, reading: Reading) -> Found {
         Found {
             reading: Some(reading),

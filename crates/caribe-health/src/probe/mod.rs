@@ -250,13 +250,8 @@ impl Prober {
     /// Probes a target; takes `limit` at most, and what it takes to be scheduled.
     pub async fn probe(&self, target: &Target, limit: Duration) -> Finding {
         let deadline = Deadline::after(limit);
-        let found = self.run(target, &deadline).await.unwrap_or_else(|bad| bad);
-        Finding {
-            code: found.code,
-            text: found.text,
-            latency: deadline.elapsed(),
-            reading: found.reading,
-        }
+        let found = self.run(target, &deadline).await;
+        found.unwrap_or_else(|bad| bad).after(deadline.elapsed())
     }
 
     async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
@@ -292,17 +287,12 @@ pub async fn probe(check: &Check, target: &Target, limit: Duration) -> Finding {
         "reading certificates",
         Prober::prepare(check.clone()),
     );
-    let failed = |found: Found| Finding {
-        code: found.code,
-        text: found.text,
-        latency: deadline.elapsed(),
-        reading: None,
+    let found = match preparing.await {
+        Ok(Ok(prober)) => prober.run(target, &deadline).await,
+        Ok(Err(error)) => Err(Found::new(Code::Local, error)),
+        Err(found) => Err(found),
     };
-    match preparing.await {
-        Ok(Ok(prober)) => prober.probe(target, deadline.left()).await,
-        Ok(Err(error)) => failed(Found::new(Code::Local, error)),
-        Err(found) => failed(found),
-    }
+    found.unwrap_or_else(|bad| bad).after(deadline.elapsed())
 }
 
 #[cfg(test)]

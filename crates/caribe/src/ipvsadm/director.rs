@@ -9,9 +9,9 @@ use caribe_director::{
     TrafficRates,
 };
 use caribe_ipvsadm::{
-    Connection, ConnectionProtocol, Daemon, DaemonRole, Destination, DestinationId, Kernel,
-    KernelError, LiveDestination, LiveService, Protocol, Rates, ServerRefusal, Service, ServiceId,
-    Statistics, Timeouts, Unsupported,
+    Command, Connection, ConnectionProtocol, Daemon, DaemonRole, Destination, DestinationId,
+    Kernel, KernelError, LiveDestination, LiveService, Protocol, Rates, ServerRefusal, Service,
+    ServiceId, Statistics, Timeouts, Unsupported, change,
 };
 use caribe_model::{Server, ServiceKey};
 
@@ -50,6 +50,55 @@ impl DirectorKernel {
         let client = self.client()?;
         client.post(ControlPaths::OVERRIDES, change).map_err(error)
     }
+}
+
+impl DirectorKernel {
+    /// Makes changes in batches; what came of each.
+    fn make(&mut self, changes: &[Change]) -> Vec<Result<(), KernelError>> {
+        let mut results = Vec::with_capacity(changes.len());
+        for batch in changes.chunks(ControlPaths::LARGEST_BATCH) {
+            let answer = self
+                .client()
+                .and_then(|client| client.ask(ControlPaths::BATCH, &batch).map_err(error));
+            match answer {
+                Ok(refusals) => {
+                    let refusals: Vec<Option<ChangeRefusal>> = refusals;
+                    results.extend(refusals.into_iter().map(|it| it.map_or(Ok(()), refused)));
+                }
+                // The rest is not tried: the first of them tells why.
+                Err(error) => {
+                    results.resize(changes.len(), Err(error));
+                    break;
+                }
+            }
+        }
+        results
+    }
+}
+
+/// A command in the director's words.
+fn as_change(command: &Command) -> Result<Change, KernelError> {
+    Ok(match command {
+        Command::AddService(service) => {
+            let (key, settings) = settings(service)?;
+            Change::AddService(key, settings)
+        }
+        Command::EditService(service) => {
+            let (key, settings) = settings(service)?;
+            Change::EditService(key, settings)
+        }
+        Command::DeleteService(id) => Change::RemoveService((*id).into()),
+        Command::Flush => Change::Clear,
+        Command::AddServer(id, server) => Change::AddServer((*id).into(), model_server(server)?),
+        Command::EditServer(id, server) => Change::EditServer((*id).into(), model_server(server)?),
+        Command::DeleteServer(id, server) => Change::RemoveServer((*id).into(), (*server).into()),
+        Command::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => Change::SetTimeouts {
+            tcp: *tcp,
+            tcp_fin: *tcp_fin,
+            udp: *udp,
+        },
+        _ => return Err(KernelError::Invalid),
+    })
 }
 
 impl Kernel for DirectorKernel {
@@ -144,6 +193,30 @@ impl Kernel for DirectorKernel {
         self.table().map(|_| Vec::new())
     }
 
+    fn change_all(&mut self, commands: &[Command]) -> Vec<Result<(), KernelError>> {
+        if let [command] = commands {
+            return vec![change(self, command)];
+        }
+        let changes = commands.iter().map(as_change);
+        let mut results: Vec<Result<(), KernelError>> = Vec::with_capacity(commands.len());
+        let mut wanted = Vec::new();
+        for change in changes {
+            results.push(match change {
+                Ok(change) => {
+                    wanted.push(change);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            });
+        }
+        let mut answers = self.make(&wanted).into_iter();
+        for result in results.iter_mut().filter(|result| result.is_ok()) {
+            // There is an answer for each.
+            *result = answers.next().unwrap_or(Ok(()));
+        }
+        results
+    }
+
     fn connections(&mut self, each: &mut dyn FnMut(&Connection)) -> Result<(), KernelError> {
         let client = self.client()?;
         let mut after = 0;
@@ -180,16 +253,22 @@ fn model_server(server: &Destination) -> Result<Server, KernelError> {
     })
 }
 
+fn refused(refusal: ChangeRefusal) -> Result<(), KernelError> {
+    Err(of_refusal(refusal))
+}
+
+fn of_refusal(refusal: ChangeRefusal) -> KernelError {
+    match refusal {
+        ChangeRefusal::ServiceExists(_) | ChangeRefusal::ServerExists(..) => KernelError::Exists,
+        ChangeRefusal::NoService(_) => KernelError::NoService,
+        ChangeRefusal::NoServer(..) => KernelError::NotFound,
+        other => KernelError::Refused(other.to_string()),
+    }
+}
+
 fn error(error: ClientError) -> KernelError {
     match error {
-        ClientError::Change(refusal) => match refusal {
-            ChangeRefusal::ServiceExists(_) | ChangeRefusal::ServerExists(..) => {
-                KernelError::Exists
-            }
-            ChangeRefusal::NoService(_) => KernelError::NoService,
-            ChangeRefusal::NoServer(..) => KernelError::NotFound,
-            other => KernelError::Refused(other.to_string()),
-        },
+        ClientError::Change(refusal) => of_refusal(refusal),
         ClientError::Refused { .. } => KernelError::Refused(error.to_string()),
         other => KernelError::Unavailable(other.to_string()),
     }

@@ -34,7 +34,6 @@ pub(super) const KEYS: &[Key] = &[
     )
     .caribe()
     .default("1024")
-    .not_yet(Topic::Limits)
     .meaning(
         "Most virtual services that the data plane has room for, those made by hand included. \
          Takes effect when the director starts.",
@@ -48,7 +47,6 @@ pub(super) const KEYS: &[Key] = &[
     )
     .caribe()
     .default("16384")
-    .not_yet(Topic::Limits)
     .meaning(
         "Most real servers that the data plane has room for; a machine that serves in three \
          services counts three times, and a sorry server counts. Takes effect when the director \

@@ -2,10 +2,15 @@
 
 use crate::keys::{Fallback, Key, Kind, Topic};
 
-use super::{SECONDS, SECONDS_FROM_ONE, global, in_virtual};
+use super::{INT_MAX, SECONDS, SECONDS_FROM_ONE, global, in_virtual};
+
+const QUORUM: Kind = Kind::Integer {
+    min: 1,
+    max: INT_MAX,
+};
 
 pub(super) const KEYS: &[Key] = &[
-    global("rsh_command", Kind::Text)
+    global("rsh_command", Kind::Command)
         .default("rsh")
         .not_yet(Topic::Monitoring)
         .meaning("Remote shell for `load_monitor = uptime`."),
@@ -15,7 +20,7 @@ pub(super) const KEYS: &[Key] = &[
             "`tcp` for TCP services, `none` for others",
         ))
         .meaning(
-            "How a server is found good: `tcp` by connecting to its address and port by TCP (also \
+            "How a server is found good, besides `monitor` blocks: `tcp` by connecting to its address and port by TCP (also \
              for services that are not TCP), `none` not at all: it is always taken as up.",
         ),
     in_virtual("timeout", SECONDS_FROM_ONE)
@@ -31,8 +36,74 @@ pub(super) const KEYS: &[Key] = &[
         .meaning("1: a failed server gets weight 0 instead of being removed."),
     in_virtual("load_monitor", Kind::Text)
         .default("none")
-        .not_yet(Topic::Monitoring)
-        .meaning("`none`, `rup`, `ruptime`, `uptime`, or a command that prints a server's load."),
+        .not_yet(Topic::Weights)
+        .meaning(
+            "Where a server's load comes from, by which its weight is changed: `none`, `rup` \
+             (rstatd), `ruptime` (rwhod), `uptime` (by `rsh_command`), `ssh` (uptime by ssh), \
+             `agent` (a text that the server gives on `agent_port`), or a command that prints \
+             the load, called with the server's address.",
+        ),
+    in_virtual(
+        "agent_port",
+        Kind::Integer {
+            min: 1,
+            max: u16::MAX as i64,
+        },
+    )
+    .caribe()
+    .not_yet(Topic::Weights)
+    .meaning("TCP port of the agent of `load_monitor = agent`."),
+    in_virtual("load_interval", Kind::Time)
+        .caribe()
+        .fallback(Fallback::Derived(
+            "`timeout`, or for one below 20 seconds the most of it that fits in them, as nanny \
+             does",
+        ))
+        .not_yet(Topic::Weights)
+        .meaning("Time between two looks at a server's load."),
+    in_virtual("slow_start", Kind::TimeOr(&["nanny", "off"]))
+        .caribe()
+        .default("nanny")
+        .not_yet(Topic::Weights)
+        .neutral(&["off"])
+        .meaning(
+            "How a server that comes back gets its weight: it begins with a 32nd and doubles. \
+             `nanny`: about every 20 seconds, as in Piranha; a time: so often; `off`: it has all \
+             of it at once.",
+        ),
+    in_virtual("quorum", QUORUM)
+        .caribe()
+        .default("1")
+        .unit("servers")
+        .not_yet(Topic::Quorum)
+        .meaning("With fewer servers the service is down: the `sorry_server`, if any, takes over."),
+    in_virtual("quorum_up", QUORUM)
+        .caribe()
+        .fallback(Fallback::Derived("`quorum`"))
+        .unit("servers")
+        .not_yet(Topic::Quorum)
+        .meaning("With so many it is up again; at least `quorum`."),
+    in_virtual("keep_below", Kind::Integer { min: 0, max: 100 })
+        .caribe()
+        .default("0")
+        .unit("percent")
+        .not_yet(Topic::Quorum)
+        .meaning(
+            "When fewer than this share of the servers would be left, those that fail are kept: \
+             if all fail at once, it is the monitors that are wrong. 0: never.",
+        ),
+    in_virtual("notify", Kind::Command)
+        .caribe()
+        .fallback(Fallback::Derived("that of the file"))
+        .not_yet(Topic::Notification)
+        .meaning("As outside all blocks, for this service alone."),
+    global("notify", Kind::Command)
+        .caribe()
+        .not_yet(Topic::Notification)
+        .meaning(
+            "Program that is run when a server or service goes up or down; what happened is in \
+             its environment. Split at blanks, run without a shell.",
+        ),
     in_virtual("send", Kind::EscapedText)
         .not_yet(Topic::Monitoring)
         .neutral(&[""])
@@ -45,7 +116,7 @@ pub(super) const KEYS: &[Key] = &[
         .default("0")
         .not_yet(Topic::Monitoring)
         .meaning("1: `expect` is a POSIX extended regular expression."),
-    in_virtual("send_program", Kind::Text)
+    in_virtual("send_program", Kind::Command)
         .not_yet(Topic::Monitoring)
         .neutral(&[""])
         .meaning("Program that checks a server instead of `send`; `%h` and `%p` are replaced."),

@@ -59,7 +59,6 @@ pub(super) const KEYS: &[Key] = &[
     in_server("tunnel", TUNNEL)
         .caribe()
         .fallback(Fallback::Derived("the service's"))
-        .not_yet(Topic::Tunnels)
         .meaning(
             "Kind of tunnel to this server: IP in IP, generic UDP encapsulation (with \
              `tunnel_port`) or GRE.",
@@ -67,12 +66,10 @@ pub(super) const KEYS: &[Key] = &[
     in_server("tunnel_port", TUNNEL_PORT)
         .caribe()
         .fallback(Fallback::Derived("the service's"))
-        .not_yet(Topic::Tunnels)
         .meaning("UDP port on which the server takes GUE; 6080 is the registered one."),
     in_server("tunnel_checksum", TUNNEL_CHECKSUM)
         .caribe()
         .fallback(Fallback::Derived("the service's"))
-        .not_yet(Topic::Tunnels)
         .meaning(
             "Checksum of the outer header: `none`, `full`, or for GUE `remote` (remote checksum \
              offload).",

@@ -4,7 +4,7 @@ use caribe_model::{SchedulerFlags, TableSize};
 
 use crate::keys::{Fallback, Key, Kind, Topic};
 
-use super::{FORWARDING, SECONDS, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_virtual};
+use super::{FORWARDING, INT_MAX, SECONDS, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_virtual};
 
 /// The longest that ipvsadm takes: 31 days.
 const PERSISTENCE: Kind = Kind::Integer {
@@ -77,7 +77,37 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("sorry_server", Kind::Address)
         .not_yet(Topic::SorryServers)
         .neutral(&["0.0.0.0"])
-        .meaning("Address of the server that serves while no real server can."),
+        .meaning(
+            "Address of the server that serves while no real server can; see `quorum`. It is not \
+             watched.",
+        ),
+    in_virtual(
+        "sorry_port",
+        Kind::Port {
+            min: 0,
+            piranha_takes_names: false,
+        },
+    )
+    .caribe()
+    .fallback(Fallback::Derived("the service's port"))
+    .not_yet(Topic::SorryServers)
+    .meaning("Its port. Only NAT can change it."),
+    in_virtual(
+        "sorry_weight",
+        Kind::Integer {
+            min: 1,
+            max: INT_MAX,
+        },
+    )
+    .caribe()
+    .default("1")
+    .not_yet(Topic::SorryServers)
+    .meaning("Its weight."),
+    in_virtual("sorry_forward", FORWARDING)
+        .caribe()
+        .fallback(Fallback::Derived("the service's"))
+        .not_yet(Topic::SorryServers)
+        .meaning("Forwarding method to it; a tunnel is as the service's `tunnel` says."),
     in_virtual("persistent", PERSISTENCE)
         .default("0")
         .seconds()
@@ -110,7 +140,6 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .seconds()
-        .not_yet(Topic::Draining)
         .meaning(
             "How long a server that leaves the file, or becomes inactive, may finish its \
              connections: it gets no new ones and is removed when they are over, at the latest \
@@ -119,15 +148,12 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("tunnel", TUNNEL)
         .caribe()
         .default("ipip")
-        .not_yet(Topic::Tunnels)
         .meaning("Kind of tunnel to servers of this service that have no `tunnel`."),
     in_virtual("tunnel_port", TUNNEL_PORT)
         .caribe()
-        .not_yet(Topic::Tunnels)
         .meaning("UDP port of their GUE tunnels."),
     in_virtual("tunnel_checksum", TUNNEL_CHECKSUM)
         .caribe()
         .default("none")
-        .not_yet(Topic::Tunnels)
         .meaning("Checksum of their GUE and GRE tunnels."),
 ];
