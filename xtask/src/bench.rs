@@ -26,12 +26,15 @@ pub(crate) struct Arguments {
 enum Subject {
     /// Nanoseconds per packet and bytes per connection of the built XDP program.
     Packet,
+    /// Seconds that a director takes for ten thousand services of ten servers each.
+    Table,
 }
 
 impl Subject {
     fn name(self) -> &'static str {
         match self {
             Subject::Packet => "packet",
+            Subject::Table => "table",
         }
     }
 }
@@ -44,6 +47,14 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     let shell = Shell::new()?;
     shell.change_dir(repository.root());
     shell.set_var("CARIBE_BENCH_OBJECT", object);
+    if let Subject::Table = arguments.subject {
+        cmd!(shell, "cargo build --quiet --release --package caribe")
+            .quiet()
+            .run()
+            .context("cannot build the program")?;
+        let program = repository.target().join("release/caribe");
+        shell.set_var("CARIBE_BENCH_PROGRAM", program);
+    }
     cmd!(
         shell,
         "cargo run --quiet --release --package caribe-bench -- {subject} {rest...}"

@@ -10,6 +10,7 @@ mod flows;
 mod generator;
 mod packet;
 mod sample;
+mod table;
 
 use std::process::ExitCode;
 
@@ -28,10 +29,13 @@ struct Arguments {
 enum Bench {
     /// Nanoseconds per packet and bytes per connection of the built XDP program.
     Packet(packet::Arguments),
+    /// Seconds for ten thousand services.
+    Table(table::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().bench {
         Bench::Packet(arguments) => packet::run(&arguments),
+        Bench::Table(arguments) => table::run(&arguments),
     }
 }

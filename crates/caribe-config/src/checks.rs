@@ -6,6 +6,7 @@
 
 mod limits;
 mod marks;
+mod recommendations;
 mod redundancy;
 mod servers;
 mod services;
@@ -27,5 +28,6 @@ pub(crate) fn check(
     servers::check(meaning, report);
     marks::check(settings, meaning, report);
     limits::check(settings, meaning, report);
+    recommendations::check(meaning, report);
     vips::check(settings, meaning, report);
 }

@@ -4,6 +4,7 @@ mod monitor;
 mod redundancy;
 mod server;
 mod service;
+mod table;
 
 use std::net::IpAddr;
 use std::time::Duration;

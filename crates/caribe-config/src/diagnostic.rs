@@ -20,6 +20,8 @@ pub enum Severity {
     Error,
     /// The file has a meaning, perhaps not the one that was intended.
     Warning,
+    /// The file means what it says, and something better could be said.
+    Note,
 }
 
 impl fmt::Display for Severity {
@@ -27,6 +29,7 @@ impl fmt::Display for Severity {
         f.pad(match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         })
     }
 }
@@ -52,6 +55,13 @@ pub struct Diagnostic {
     pub code: &'static str,
 }
 
+impl Diagnostic {
+    /// Whether the file has no meaning because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
 impl fmt::Display for Diagnostic {
     /// `file:line:column: error: message [code]`, on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +78,7 @@ pub(crate) struct Report<'s> {
     source: &'s Source,
     mode: Mode,
     diagnostics: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
     /// Errors found, those beyond [`MAX_OF_A_KIND`] included.
     errors: usize,
     /// Warnings found, likewise.
@@ -97,6 +108,7 @@ impl<'s> Report<'s> {
             source,
             mode,
             diagnostics: Vec::new(),
+            notes: Vec::new(),
             errors: 0,
             warnings: 0,
         }
@@ -159,6 +171,23 @@ impl<'s> Report<'s> {
         }
     }
 
+    /// A recommendation; those who make them see to it that there are few.
+    pub(crate) fn note(
+        &mut self,
+        span: Span,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Reported<'_> {
+        self.add(Severity::Note, span, code, message.into())
+    }
+
+    /// The recommendations, in the order of the file.
+    pub(crate) fn take_notes(&mut self) -> Vec<Diagnostic> {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort_by_key(|note| (note.line, note.column));
+        notes
+    }
+
     fn add(
         &mut self,
         severity: Severity,
@@ -167,7 +196,11 @@ impl<'s> Report<'s> {
         message: String,
     ) -> Reported<'_> {
         let (line, column) = self.source.position(span.start);
-        self.diagnostics.push(Diagnostic {
+        let all = match severity {
+            Severity::Note => &mut self.notes,
+            Severity::Error | Severity::Warning => &mut self.diagnostics,
+        };
+        all.push(Diagnostic {
             severity,
             file: self.source.shared_name(),
             line,
@@ -177,10 +210,10 @@ impl<'s> Report<'s> {
             hint: None,
             code,
         });
-        Reported(self.diagnostics.last_mut())
+        Reported(all.last_mut())
     }
 
-    /// All findings in the order of the file.
+    /// All errors and warnings in the order of the file.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics
             .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));

@@ -7,7 +7,8 @@
 //!
 //! Start at [`parse`], which shows the stages in order; each has a file named after it: `lexer`,
 //! [`tree`], `settings` (by the one table of [`keys`]), `meaning`, `checks`, `unheeded`. What a
-//! file can say is in [`config`], and for people in [`reference()`].
+//! file can say is in [`config`], and for people in [`reference()`]. The other way round, [`save`]
+//! writes a table into a file, and [`import`] makes `mark` blocks of netfilter's rules.
 #![forbid(unsafe_code)]
 
 mod checks;
@@ -24,6 +25,7 @@ mod reference;
 mod render;
 mod resemblance;
 mod resolver;
+pub mod save;
 mod settings;
 mod source;
 mod system_resolver;
@@ -62,6 +64,10 @@ pub struct Parsed {
     pub config: Option<Config>,
     /// All errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
+    /// Recommendations, for whoever checks a file: where what it asks for, mostly by IPVS's
+    /// defaults, is known to hurt. There are none for a file with errors, and none in strict mode,
+    /// in which they could not be followed.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Reads a configuration. Every error is found in one go; a file with one has no configuration.
@@ -70,6 +76,7 @@ pub fn parse(source: &Source, mode: Mode, resolver: &dyn Resolver) -> Parsed {
     let config = read(source, resolver, &mut report);
     Parsed {
         config: config.filter(|_| !report.has_errors()),
+        notes: report.take_notes(),
         diagnostics: report.finish(),
     }
 }

@@ -40,6 +40,14 @@ virtual shop {
 * `caribe check --strict` also refuses what Piranha 0.8.6 refused: blanks missing round `=`, comments
   behind a statement, CR LF, Caribe's own keys and values, and so on.
 
+Defaults are those of Piranha and of IPVS, also where there is something better. `caribe check`
+recommends it, with the reason, for a file in which it matters:
+
+* `expire_nodest_conn = 1` for UDP: clients of a removed server find another one.
+* `expire_quiescent_template = 1` for `persistent` services: clients leave a quiesced server.
+* `scheduler_flags = sh-fallback` or `mh-fallback`: the same for these schedulers.
+* `conn_reuse_mode = 1`, its default, where advice for Kubernetes has brought a 0 into the file.
+
 A key marked *Caribe* is not Piranha's. *Not yet* means that the key is read and kept, and that
 nothing in this release acts on it: it is named in a warning unless its value asks for nothing.
 

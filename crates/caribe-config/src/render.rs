@@ -49,6 +49,7 @@ fn first_line(diagnostic: &Diagnostic, style: Style) -> String {
         (Style::Plain, _) => return line,
         (Style::Coloured, Severity::Error) => AnsiColor::BrightRed,
         (Style::Coloured, Severity::Warning) => AnsiColor::Yellow,
+        (Style::Coloured, Severity::Note) => AnsiColor::BrightCyan,
     }
     .on_default()
     .bold();
@@ -61,6 +62,7 @@ fn snippet(diagnostic: &Diagnostic, source: &Source, renderer: &Renderer) -> Str
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let line: String = String::from_utf8_lossy(source.line(diagnostic.line))
         .chars()

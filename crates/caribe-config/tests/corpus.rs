@@ -2,7 +2,7 @@
 //!
 //! `corpus/good` is accepted, `corpus/bad` refused, and `corpus/strict` read as old Piranha would.
 //! The diagnostics of `x.cf` are in `x.expected`, each as `line:column+length severity code:
-//! message` with its hint below. `CARIBE_REFRESH=1 cargo test -p caribe-config --test corpus`
+//! message` with its hint below; recommendations follow, behind the errors and warnings. `CARIBE_REFRESH=1 cargo test -p caribe-config --test corpus`
 //! writes them anew; read the difference before you commit it.
 
 mod support;
@@ -58,6 +58,8 @@ fn check(name: &str, mode: Mode, accepted: impl Fn(&Path) -> Option<bool>) -> us
             .filter(|found| found.severity == Severity::Error)
             .count();
         assert_eq!(parsed.config.is_none(), errors > 0, "{}", path.display());
+        let is_note = |found: &Diagnostic| found.severity == Severity::Note;
+        assert!(parsed.notes.iter().all(is_note) && !parsed.diagnostics.iter().any(is_note));
         if let Some(accepted) = accepted(path) {
             assert_eq!(
                 parsed.config.is_some(),
@@ -68,7 +70,7 @@ fn check(name: &str, mode: Mode, accepted: impl Fn(&Path) -> Option<bool>) -> us
             );
         }
         let beside = path.with_extension("expected");
-        let found = written(&parsed.diagnostics);
+        let found = written(&parsed.diagnostics) + &written(&parsed.notes);
         if refresh {
             std::fs::write(&beside, &found).expect("writable");
         }

@@ -51,6 +51,9 @@ pub struct ConnectionsQuery {
     /// Only those of this protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
+    /// Only those in this state, as `ipvsadm -Lnc` names it; upper or lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 impl ConnectionsQuery {
@@ -66,6 +69,10 @@ impl ConnectionsQuery {
             && self
                 .protocol
                 .is_none_or(|it| it.number() == connection.protocol)
+            && self
+                .state
+                .as_ref()
+                .is_none_or(|it| it.eq_ignore_ascii_case(&connection.state))
     }
 }
 

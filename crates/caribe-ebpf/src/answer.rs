@@ -44,6 +44,8 @@ fn verdicts(problem: Problem) -> (Verdict, Verdict) {
         Problem::NoServer => (Verdict::AnsweredNoServer, Verdict::DroppedNoServer),
         Problem::TtlExceeded => (Verdict::AnsweredTtl, Verdict::DroppedTtl),
         Problem::TooBig(_) => (Verdict::AnsweredTooBig, Verdict::DroppedTooBig),
+        // Nothing is relayed from here.
+        Problem::Relayed(..) => (Verdict::DroppedInconsistent, Verdict::DroppedInconsistent),
     }
 }
 
@@ -79,13 +81,24 @@ fn told4(context: &XdpContext, problem: Problem, now: u32) -> Outcome {
     }
     let mut ethernet = begin.ethernet;
     ethernet.turn_round();
-    if !frame::grow_head(context, GROWTH as i32)
-        || !frame::cut(context, size_of::<Answer<Ipv4Header>>())
-    {
+    if !frame::grow_head(context, GROWTH as i32) {
         return drop(Verdict::DroppedNoHeadroom);
     }
-    let Some(answer) = frame::at::<Answer<Ipv4Header>>(context, 0) else {
+    if !finish4(context, ethernet, problem) {
         return drop(Verdict::DroppedInconsistent);
+    }
+    Outcome::new(answered, XDP_TX)
+}
+
+/// Writes an answer in front of the quoted packet, for which there is room, and cuts off what is
+/// not quoted.
+#[inline(always)]
+pub fn finish4(context: &XdpContext, ethernet: EthernetHeader, problem: Problem) -> bool {
+    if !frame::cut(context, size_of::<Answer<Ipv4Header>>()) {
+        return false;
+    }
+    let Some(answer) = frame::at::<Answer<Ipv4Header>>(context, 0) else {
+        return false;
     };
     answer.ethernet = ethernet;
     let pseudo = error4(problem, &answer.quoted, &mut answer.ip, &mut answer.icmp);
@@ -93,7 +106,7 @@ fn told4(context: &XdpContext, problem: Problem, now: u32) -> Outcome {
         (&raw mut answer.icmp).cast(),
     );
     answer.icmp.checksum = pseudo.add(covered).finish();
-    Outcome::new(answered, XDP_TX)
+    true
 }
 
 /// Answers an IPv6 packet.
@@ -124,13 +137,24 @@ fn told6(context: &XdpContext, problem: Problem, now: u32) -> Outcome {
     }
     let mut ethernet = begin.ethernet;
     ethernet.turn_round();
-    if !frame::grow_head(context, GROWTH as i32)
-        || !frame::cut(context, size_of::<Answer<Ipv6Header>>())
-    {
+    if !frame::grow_head(context, GROWTH as i32) {
         return drop(Verdict::DroppedNoHeadroom);
     }
-    let Some(answer) = frame::at::<Answer<Ipv6Header>>(context, 0) else {
+    if !finish6(context, ethernet, problem) {
         return drop(Verdict::DroppedInconsistent);
+    }
+    Outcome::new(answered, XDP_TX)
+}
+
+/// Writes an answer in front of the quoted packet, for which there is room, and cuts off what is
+/// not quoted.
+#[inline(always)]
+pub fn finish6(context: &XdpContext, ethernet: EthernetHeader, problem: Problem) -> bool {
+    if !frame::cut(context, size_of::<Answer<Ipv6Header>>()) {
+        return false;
+    }
+    let Some(answer) = frame::at::<Answer<Ipv6Header>>(context, 0) else {
+        return false;
     };
     answer.ethernet = ethernet;
     let pseudo = error6(problem, &answer.quoted, &mut answer.ip, &mut answer.icmp);
@@ -140,5 +164,5 @@ fn told6(context: &XdpContext, problem: Problem, now: u32) -> Outcome {
         (&raw mut answer.icmp).cast(),
     );
     answer.icmp.checksum = pseudo.add(covered).finish();
-    Outcome::new(answered, XDP_TX)
+    true
 }

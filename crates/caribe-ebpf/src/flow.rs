@@ -120,7 +120,7 @@ fn reopens(protocol: u8, flags: u8, state: u8) -> bool {
 
 /// False when no NAT connection was ever sent to an address.
 #[inline(always)]
-fn may_be_reply<F: Family<WORDS>, const WORDS: usize>(source: F::Address) -> bool {
+pub fn may_be_reply<F: Family<WORDS>, const WORDS: usize>(source: F::Address) -> bool {
     let Bit { word, mask } = F::bit(source);
     NAT_SERVERS.get(word).is_some_and(|word| word & mask != 0)
 }

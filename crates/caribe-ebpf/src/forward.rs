@@ -35,6 +35,10 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
     fn inner(header: &Self::Header) -> Inner;
     /// Source and destination.
     fn addresses(header: &Self::Header) -> (Self::Address, Self::Address);
+    /// Protocol of what follows.
+    fn protocol(header: &Self::Header) -> u8;
+    /// Length of the header with its options.
+    fn length(header: &Self::Header) -> usize;
     /// What the header tells of the packet's sum.
     fn inner_sum(header: &Self::Header) -> InnerSum;
     /// Answers a packet with an ICMP error, if one may be sent.
@@ -185,6 +189,16 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
+    fn protocol(header: &Ipv4Header) -> u8 {
+        header.protocol
+    }
+
+    #[inline(always)]
+    fn length(header: &Ipv4Header) -> usize {
+        header.header_length()
+    }
+
+    #[inline(always)]
     fn inner_sum(header: &Ipv4Header) -> InnerSum {
         InnerSum::of4(header)
     }
@@ -230,6 +244,16 @@ impl Forward<5> for V6 {
     #[inline(always)]
     fn addresses(header: &Ipv6Header) -> ([u8; 16], [u8; 16]) {
         (header.source, header.destination)
+    }
+
+    #[inline(always)]
+    fn protocol(header: &Ipv6Header) -> u8 {
+        header.next_header
+    }
+
+    #[inline(always)]
+    fn length(_: &Ipv6Header) -> usize {
+        Ipv6Header::LENGTH
     }
 
     #[inline(always)]

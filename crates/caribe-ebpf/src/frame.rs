@@ -18,6 +18,23 @@ pub fn at<T>(context: &XdpContext, offset: usize) -> Option<&mut T> {
     Some(unsafe { &mut *(start as *mut T) })
 }
 
+/// As [`at`], for an offset that is not known when the program is built.
+///
+/// Left to itself the compiler may compute the address for the check and the one for the access
+/// each in its own way, and the verifier would not see that they are the same.
+#[inline(always)]
+pub fn at_variable<T>(context: &XdpContext, offset: usize) -> Option<&mut T> {
+    const { assert!(align_of::<T>() == 1, "frames are not aligned") };
+    let start = context.data() + offset;
+    // SAFETY: a local variable.
+    let start = unsafe { core::ptr::read_volatile(&raw const start) };
+    if start + size_of::<T>() > context.data_end() {
+        return None;
+    }
+    // SAFETY: inside the frame, as just checked; every pattern of bytes is a `T`.
+    Some(unsafe { &mut *(start as *mut T) })
+}
+
 /// Length of the frame in bytes.
 #[inline(always)]
 pub fn length(context: &XdpContext) -> usize {

@@ -27,6 +27,7 @@ mod clock;
 mod create;
 mod decapsulate;
 mod encapsulate;
+mod errors;
 mod family;
 mod find;
 mod flow;
@@ -40,6 +41,7 @@ mod schedule;
 mod sum;
 mod traffic;
 mod transition;
+mod tunnel_error;
 mod verdict;
 
 use aya_ebpf::macros::xdp;
@@ -63,6 +65,18 @@ pub fn scheduling4(context: XdpContext) -> u32 {
 #[xdp]
 pub fn scheduling6(context: XdpContext) -> u32 {
     verdict::count(schedule::schedule::<V6, 5>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMP errors.
+#[xdp]
+pub fn errors4(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V4, 2>(&context))
+}
+
+/// Takes errors to whom they concern: the chapter of ICMPv6 errors.
+#[xdp]
+pub fn errors6(context: XdpContext) -> u32 {
+    verdict::count(errors::errors::<V6, 5>(&context))
 }
 
 /// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.

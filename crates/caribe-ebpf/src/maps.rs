@@ -106,6 +106,7 @@ pub static REPLIES6: Array<[u64; WAYS as usize], 1024, MAPPED> = Array::new();
 #[btf_map]
 pub static DECAPSULATE_VIPS: HashMap<[u8; 16], u32, 256> = HashMap::new();
 
-/// Packets unwrapped, passed untouched, and refused because the inner packet is for no VIP.
+/// Packets unwrapped, passed untouched, refused because the inner packet is for no VIP, dropped
+/// for a wrong checksum, and dropped because a mark of congestion could not be carried over.
 #[btf_map]
-pub static DECAPSULATE_COUNTS: PerCpuArray<u64, 3> = PerCpuArray::new();
+pub static DECAPSULATE_COUNTS: PerCpuArray<u64, 5> = PerCpuArray::new();

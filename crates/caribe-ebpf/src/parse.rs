@@ -1,14 +1,17 @@
 //! First stage: which flow does a frame belong to?
 
 use aya_ebpf::programs::XdpContext;
+use caribe_packet::chapter::Chapter;
 use caribe_packet::ethernet::{
     ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, ETHER_TYPE_SERVICE_VLAN, ETHER_TYPE_VLAN, EthernetHeader,
 };
+use caribe_packet::icmp::IcmpHeader;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, Ipv6Header, ROUTING};
-use caribe_packet::transport::{Ports, TCP, TcpHeader, UDP, UdpHeader};
+use caribe_packet::transport::{ICMP, ICMPV6, Ports, TCP, TcpHeader, UDP, UdpHeader};
 use caribe_packet::verdict::Verdict;
 
+use crate::chapter;
 use crate::family::{V4, V6};
 use crate::flow;
 use crate::frame;
@@ -42,6 +45,10 @@ fn parse4(context: &XdpContext) -> Outcome {
         || frame::length(context) < EthernetHeader::LENGTH + length as usize
     {
         return drop(Verdict::DroppedMalformed);
+    }
+    if ip.protocol == ICMP && !ip.is_fragment() {
+        let at = EthernetHeader::LENGTH + header_length;
+        return error_or_not(context, at, false);
     }
     if ip.protocol != TCP && ip.protocol != UDP {
         return pass(Verdict::PassedProtocol);
@@ -96,6 +103,7 @@ fn parse6(context: &XdpContext) -> Outcome {
                 Verdict::DroppedExtensionHeader,
             );
         }
+        ICMPV6 => return error_or_not(context, transport, true),
         _ => return pass(Verdict::PassedProtocol),
     }
     match transport_header(context, ip.next_header, transport, payload as usize) {
@@ -113,6 +121,23 @@ fn parse6(context: &XdpContext) -> Outcome {
         ),
         None => drop(Verdict::DroppedMalformed),
     }
+}
+
+/// ICMP: errors have a chapter of their own, the rest is for the kernel.
+#[inline(always)]
+fn error_or_not(context: &XdpContext, at: usize, is_ipv6: bool) -> Outcome {
+    let Some(icmp) = frame::at::<IcmpHeader>(context, at) else {
+        return pass(Verdict::PassedProtocol);
+    };
+    if !IcmpHeader::is_error(icmp.kind, is_ipv6) {
+        return pass(Verdict::PassedProtocol);
+    }
+    let chapter = if is_ipv6 {
+        Chapter::Errors6
+    } else {
+        Chapter::Errors4
+    };
+    chapter::turn_to(context, chapter)
 }
 
 /// Ports and TCP flags, if a whole transport header is there.

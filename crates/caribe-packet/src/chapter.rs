@@ -12,17 +12,28 @@ pub enum Chapter {
     Scheduling4 = 0,
     /// An IPv6 packet that belongs to no connection, for a service.
     Scheduling6 = 1,
+    /// An ICMP error.
+    Errors4 = 2,
+    /// An ICMPv6 error.
+    Errors6 = 3,
 }
 
 impl Chapter {
     /// Every chapter, at its number.
-    pub const ALL: &'static [Chapter] = &[Chapter::Scheduling4, Chapter::Scheduling6];
+    pub const ALL: &'static [Chapter] = &[
+        Chapter::Scheduling4,
+        Chapter::Scheduling6,
+        Chapter::Errors4,
+        Chapter::Errors6,
+    ];
 
     /// Name of the program in the object.
     pub const fn program(self) -> &'static str {
         match self {
             Chapter::Scheduling4 => "scheduling4",
             Chapter::Scheduling6 => "scheduling6",
+            Chapter::Errors4 => "errors4",
+            Chapter::Errors6 => "errors6",
         }
     }
 }

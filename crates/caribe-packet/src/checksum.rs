@@ -40,6 +40,12 @@ impl Difference {
             .replace_u32((old >> 32) as u32, (new >> 32) as u32)
     }
 
+    /// Both rewrites.
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Difference(self.0 + other.0)
+    }
+
     /// The checksum after the rewrite: RFC 1624, equation 3.
     #[inline(always)]
     pub const fn apply(self, checksum: u16) -> u16 {

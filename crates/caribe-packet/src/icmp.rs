@@ -28,6 +28,29 @@ impl IcmpHeader {
     pub const LENGTH: usize = 8;
 }
 
+impl IcmpHeader {
+    /// True for "fragmentation needed", and for "packet too big" in IPv6.
+    #[inline(always)]
+    pub const fn is_too_big(&self, is_ipv6: bool) -> bool {
+        if is_ipv6 {
+            self.kind == 2
+        } else {
+            self.kind == 3 && self.code == 4
+        }
+    }
+
+    /// True for the errors that IPVS handles: destination unreachable, source quench and time
+    /// exceeded; in IPv6 every error.
+    #[inline(always)]
+    pub const fn is_error(kind: u8, is_ipv6: bool) -> bool {
+        if is_ipv6 {
+            kind < 128
+        } else {
+            kind == 3 || kind == 4 || kind == 11
+        }
+    }
+}
+
 /// Bytes quoted after the IP header.
 pub const QUOTED: usize = 8;
 
@@ -40,6 +63,8 @@ pub enum Problem {
     TtlExceeded,
     /// The packet must be at most this long.
     TooBig(u16),
+    /// What another router said of it: type and code.
+    Relayed(u8, u8),
 }
 
 impl Problem {
@@ -50,6 +75,7 @@ impl Problem {
             Problem::NoServer => 0,
             Problem::TtlExceeded => 1 << 16,
             Problem::TooBig(mtu) => 2 << 16 | mtu as u32,
+            Problem::Relayed(kind, code) => 3 << 16 | (kind as u32) << 8 | code as u32,
         }
     }
 
@@ -57,6 +83,7 @@ impl Problem {
     #[inline(always)]
     pub const fn unpack(number: u32) -> Self {
         match number >> 16 {
+            3 => Problem::Relayed((number >> 8) as u8, number as u8),
             2 => Problem::TooBig(number as u16),
             1 => Problem::TtlExceeded,
             _ => Problem::NoServer,
@@ -92,6 +119,7 @@ pub fn error4(
             let [high, low] = mtu.to_be_bytes();
             (3, 4, [0, 0, high, low])
         }
+        Problem::Relayed(kind, code) => (kind, code, [0; 4]),
     };
     *icmp = IcmpHeader {
         kind,
@@ -125,6 +153,7 @@ pub fn error6(
             let [high, low] = mtu.to_be_bytes();
             (2, 0, [0, 0, high, low])
         }
+        Problem::Relayed(kind, code) => (kind, code, [0; 4]),
     };
     *icmp = IcmpHeader {
         kind,

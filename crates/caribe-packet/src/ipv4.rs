@@ -29,6 +29,7 @@ pub struct Ipv4Header {
 }
 
 const DO_NOT_FRAGMENT: u16 = 0x4000;
+const OFFSET: u16 = 0x1fff;
 const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
 
 impl Ipv4Header {
@@ -57,6 +58,12 @@ impl Ipv4Header {
     #[inline(always)]
     pub const fn is_fragment(&self) -> bool {
         u16::from_be_bytes(self.fragment) & MORE_FRAGMENTS_OR_OFFSET != 0
+    }
+
+    /// True for any fragment but the first.
+    #[inline(always)]
+    pub const fn is_later_fragment(&self) -> bool {
+        u16::from_be_bytes(self.fragment) & OFFSET != 0
     }
 
     /// True when routers must not fragment the packet.
@@ -96,8 +103,9 @@ impl Ipv4Header {
         difference
     }
 
+    /// Brings the header checksum up to date.
     #[inline(always)]
-    const fn patch_checksum(&mut self, difference: Difference) {
+    pub const fn patch_checksum(&mut self, difference: Difference) {
         self.checksum = difference
             .apply(u16::from_ne_bytes(self.checksum))
             .to_ne_bytes();

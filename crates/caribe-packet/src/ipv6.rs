@@ -51,6 +51,13 @@ impl Ipv6Header {
         self.version_class_label[0] << 4 | self.version_class_label[1] >> 4
     }
 
+    /// Sets the traffic class.
+    #[inline(always)]
+    pub const fn set_traffic_class(&mut self, class: u8) {
+        self.version_class_label[0] = 0x60 | class >> 4;
+        self.version_class_label[1] = class << 4 | self.version_class_label[1] & 0x0f;
+    }
+
     /// Takes one off the hop limit; no checksum covers it.
     #[inline(always)]
     pub const fn decrement_hop_limit(&mut self) {

@@ -13,6 +13,7 @@
 pub mod chapter;
 pub mod checksum;
 pub mod connection;
+pub mod ecn;
 pub mod ethernet;
 pub mod filter;
 pub mod gre;

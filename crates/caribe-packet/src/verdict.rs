@@ -40,6 +40,12 @@ verdicts! {
     ForwardedTunnel = "forwarded_tunnel",
     /// A NAT server's packet sent to its client.
     ForwardedReply = "forwarded_reply",
+    /// An ICMP error about a server's answer, sent to that server.
+    ForwardedError = "forwarded_error",
+    /// An ICMP error about a client's packet to a NAT server, sent to that client.
+    ForwardedReplyError = "forwarded_reply_error",
+    /// An ICMP error about a tunnel's packet, told to the client of what was inside.
+    ForwardedTunnelError = "forwarded_tunnel_error",
     /// Not IP: ARP and the like, for the kernel.
     PassedNotIp = "passed_not_ip",
     /// Carries a VLAN tag: attach to the VLAN's own interface to balance it.
@@ -74,6 +80,8 @@ verdicts! {
     DroppedTtl = "dropped_ttl",
     /// Too big for the way to the server, and no ICMP may be sent.
     DroppedTooBig = "dropped_too_big",
+    /// An ICMP error about a tunnel's packet that tells its client nothing, or over the limit.
+    DroppedTunnelError = "dropped_tunnel_error",
     /// The server's next hop is not known now.
     DroppedUnreachable = "dropped_unreachable",
     /// The connection's server was removed.

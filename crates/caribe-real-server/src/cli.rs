@@ -59,7 +59,8 @@ struct Wanted {
     /// The interface that the director's packets come in by
     #[arg(long, value_name = "NAME")]
     interface: String,
-    /// How the director's packets for these VIPs come
+    /// How the director's packets for these VIPs come; tunnels may be IP in IP, GUE (any port) or
+    /// GRE
     #[arg(long, value_enum, default_value_t = Method::Direct)]
     method: Method,
     /// How the machine is kept from answering ARP requests for the VIPs

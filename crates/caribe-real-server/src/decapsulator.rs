@@ -249,6 +249,8 @@ fn counts(pins: &Pins) -> Result<Counts, aya::maps::MapError> {
         decapsulated: sum(0)?,
         passed: sum(1)?,
         refused: sum(2)?,
+        corrupt: sum(3)?,
+        congested: sum(4)?,
     })
 }
 

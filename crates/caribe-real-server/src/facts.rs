@@ -49,6 +49,11 @@ pub struct Counts {
     pub passed: u64,
     /// A tunnel's, but for none of the VIPs: passed to the stack untouched.
     pub refused: u64,
+    /// For a VIP, with a wrong checksum in the tunnel's own header: dropped.
+    pub corrupt: u64,
+    /// For a VIP, marked for congestion on its way though the packet inside takes no part in
+    /// that: dropped (RFC 6040).
+    pub congested: u64,
 }
 
 impl Facts {

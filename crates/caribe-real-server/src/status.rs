@@ -104,8 +104,13 @@ impl Status {
         if let Some(counts) = self.tunnel {
             let _ = writeln!(
                 text,
-                "tunnel: {} packets unwrapped, {} passed, {} refused (for none of the VIPs)",
-                counts.decapsulated, counts.passed, counts.refused
+                "tunnel: {} packets unwrapped, {} passed, {} refused (for none of the VIPs), \
+                 {} corrupt, {} dropped for congestion",
+                counts.decapsulated,
+                counts.passed,
+                counts.refused,
+                counts.corrupt,
+                counts.congested
             );
         }
         text

@@ -28,18 +28,24 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
         Style::Plain
     };
     let parsed = parse(&source, mode, &SystemResolver::default());
-    eprint!("{}", render(&parsed.diagnostics, &source, style));
+    let mut findings = parsed.diagnostics.clone();
+    findings.extend(parsed.notes.iter().cloned());
+    findings.sort_by_key(|found| (found.line, found.column)); // stable: a note comes last
+    eprint!("{}", render(&findings, &source, style));
     let count = |severity| {
         let all = parsed.diagnostics.iter();
         all.filter(|diagnostic| diagnostic.severity == severity)
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let found = format!(
+    let mut found = format!(
         "{}, {}",
         counted(errors, "error"),
         counted(warnings, "warning")
     );
+    if !parsed.notes.is_empty() {
+        found += &format!(", {}", counted(parsed.notes.len(), "recommendation"));
+    }
     let name = source.name();
     let Some(config) = parsed.config else {
         eprintln!("{name}: not usable: {found}");

@@ -83,6 +83,30 @@ fn check_shows_every_error_with_its_place() {
 }
 
 #[test]
+fn check_recommends_what_is_better_than_ipvss_default() {
+    let directory = directory();
+    let udp = GOOD
+        .replace("protocol = tcp", "protocol = udp\n     monitor = none")
+        .replace("active = 0", "active = 1");
+    fs::write(directory.path().join("lvs.cf"), &udp).expect("written");
+    let output = caribe(directory.path(), &["check", "lvs.cf"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = text(&output.stderr);
+    assert!(shown.starts_with("lvs.cf:8:17: note: "), "{shown}");
+    assert!(shown.contains("expire_nodest_conn = 1"), "{shown}");
+    let summary = text(&output.stdout);
+    assert!(
+        summary.contains(": 0 errors, 0 warnings, 1 recommendation; "),
+        "{summary}"
+    );
+    // Followed, it is gone.
+    let better = udp.replace("service = lvs", "service = lvs\nexpire_nodest_conn = 1");
+    fs::write(directory.path().join("lvs.cf"), better).expect("written");
+    let output = caribe(directory.path(), &["check", "lvs.cf"]);
+    assert!(!text(&output.stderr).contains("note"), "{output:?}");
+}
+
+#[test]
 fn strict_refuses_what_piranha_refused() {
     let directory = directory();
     let own = GOOD.replace("network = direct", "network = direct\ninterface = eth1");

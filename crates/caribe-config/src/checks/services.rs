@@ -2,7 +2,6 @@
 
 mod kind;
 mod monitors;
-mod scheduling;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -69,7 +68,6 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
     };
     for (service, origin) in active() {
         one(service, origin, report);
-        scheduling::check(service, origin, report);
         monitors::check(service, origin, report);
     }
     identities(active(), report);

@@ -24,6 +24,9 @@ pub enum EditError {
         /// The value.
         value: String,
     },
+    /// The tree has changed under the one who changes it.
+    #[error("a block that was there is gone: read the file again")]
+    NoSuchBlock,
     /// Not a name that a block, or a key that a statement can have.
     #[error("{word:?} cannot be the name of a block or a key: use letters, digits, `_` and `-`")]
     UnwritableWord {
@@ -83,16 +86,18 @@ impl Body {
         })
     }
 
-    /// Adds an empty block at the end.
+    /// Adds an empty block at the end, indented as the last one of its kind.
     ///
     /// # Errors
     ///
     /// Refuses a name that could not be read back.
     pub fn add_block(&mut self, kind: BlockKind, name: &str) -> Result<&mut Block, EditError> {
         word(name)?;
-        let indent = match kind {
-            BlockKind::Server | BlockKind::Monitor => BLOCK_INDENT,
-            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => "",
+        let alike = self.blocks().filter(|block| block.kind == kind).last();
+        let indent = match (alike, kind) {
+            (Some(block), _) => leading(&block.head),
+            (None, BlockKind::Server | BlockKind::Monitor) => BLOCK_INDENT.to_owned(),
+            (None, BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark) => String::new(),
         };
         let head = read(&format!("{indent}{} {name} {{\n", kind.keyword()));
         let name_span = head.span(head.tokens[1]); // keyword, name, brace
@@ -165,9 +170,12 @@ impl Block {
         if !self.body.nodes.is_empty() {
             return self.body.set(key, values);
         }
-        let indent = match self.kind {
-            BlockKind::Server | BlockKind::Monitor => SERVER_INDENT,
-            BlockKind::Virtual | BlockKind::Failover | BlockKind::Mark => BLOCK_INDENT,
+        let outer = leading(&self.head);
+        let indent = match (outer.as_str(), self.kind) {
+            (BLOCK_INDENT, BlockKind::Server | BlockKind::Monitor) => SERVER_INDENT.to_owned(),
+            ("", _) => BLOCK_INDENT.to_owned(),
+            (tabs, _) if tabs.ends_with('\t') => format!("{outer}\t"),
+            _ => format!("{outer}    "),
         };
         let line = read(&format!("{indent}{}\n", statement(key, values)?));
         self.body.nodes.push(Node::Entry(Entry { line }));

@@ -149,6 +149,8 @@ pub(crate) struct NewServer {
     pub(crate) tunnel_source: Option<IpAddr>,
     pub(crate) mtu: u16,
     pub(crate) side: Side,
+    /// How a tunnel wraps: bits of the server's flags, and the port of GUE.
+    pub(crate) wrapping: (u8, u16),
 }
 
 impl NewServer {
@@ -161,6 +163,7 @@ impl NewServer {
             tunnel_source: None,
             mtu: 1500,
             side: Side::Back,
+            wrapping: (0, 0),
         }
     }
 
@@ -178,6 +181,13 @@ impl NewServer {
             forwarding: TUNNEL,
             tunnel_source: Some(source),
             ..NewServer::nat(address, 0)
+        }
+    }
+
+    pub(crate) fn wrapping(self, bits: u8, port: u16) -> NewServer {
+        NewServer {
+            wrapping: (bits, port),
+            ..self
         }
     }
 
@@ -271,12 +281,13 @@ impl<'a> Bench<'a> {
             forwarding: new.forwarding,
             flags: IN_SERVICE
                 | REACHABLE
+                | new.wrapping.0
                 | if outer_ipv6 {
                     caribe_packet::server::OUTER_IPV6
                 } else {
                     0
                 },
-            tunnel_port: [0; 2],
+            tunnel_port: new.wrapping.1.to_be_bytes(),
         }
     }
 
@@ -490,18 +501,28 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// An outer IPv4 header without DF has an arbitrary identification: the one that came out is
-/// right. Everything else stays as it was expected.
+/// An outer IPv4 header without DF has an arbitrary identification, and GUE an outer source port
+/// that is arbitrary in its range: those that came out are right. Everything else stays as it was
+/// expected.
 fn with_identification_of(frame: &Frame, output: &[u8]) -> Frame {
-    let packet = &frame.packet;
-    let arbitrary =
-        matches!(packet.body, Body::Inner(_)) && packet.source.is_ipv4() && !packet.do_not_fragment;
-    match output.get(18..20) {
-        Some(&[high, low]) if arbitrary => frame
-            .clone()
-            .with(|frame| frame.packet.id = u16::from_be_bytes([high, low])),
-        _ => frame.clone(),
+    let mut frame = frame.clone();
+    let packet = &mut frame.packet;
+    let wrapped = matches!(packet.body, Body::Inner(_) | Body::Gue(_) | Body::Gre(..));
+    if let Some(&[high, low]) = output.get(18..20)
+        && wrapped
+        && packet.source.is_ipv4()
+        && !packet.do_not_fragment
+    {
+        packet.id = u16::from_be_bytes([high, low]);
     }
+    let at = 14 + packet.header_length();
+    if let (Body::Gue(gue), Some(&[high, low])) = (&mut packet.body, output.get(at..at + 2)) {
+        let port = u16::from_be_bytes([high, low]);
+        if (32_768..=60_999).contains(&port) {
+            gue.source = port;
+        }
+    }
+    frame
 }
 
 /// True for a frame that was built without a deliberate error.
@@ -511,7 +532,8 @@ fn carries_right_checksums(frame: &Frame) -> bool {
             && match &packet.body {
                 Body::Tcp(tcp) => tcp.checksum_error == 0,
                 Body::Udp(udp) => udp.checksum_error == 0,
-                Body::Inner(inner) => right(inner),
+                Body::Inner(inner) | Body::Gre(_, inner) => right(inner),
+                Body::Gue(gue) => right(&gue.inner),
                 Body::Icmp { .. } | Body::Raw(..) => true,
             }
     }

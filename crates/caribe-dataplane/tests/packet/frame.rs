@@ -69,6 +69,10 @@ pub(crate) enum Body {
     },
     /// A tunnelled packet.
     Inner(Box<Packet>),
+    /// A packet in Generic UDP Encapsulation.
+    Gue(Gue),
+    /// A packet in Generic Routing Encapsulation, with a checksum or without.
+    Gre(bool, Box<Packet>),
     /// Anything else: protocol and bytes.
     Raw(u8, Vec<u8>),
 }
@@ -97,6 +101,18 @@ pub(crate) struct Udp {
     pub(crate) with_checksum: bool,
     /// Added to the right checksum, in one's complement; 0 for a right one.
     pub(crate) checksum_error: u16,
+}
+
+/// A datagram of GUE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gue {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    /// False sends 0 for the outer checksum.
+    pub(crate) with_checksum: bool,
+    /// With the option of remote checksum offload: the inner checksum is left to the receiver.
+    pub(crate) is_remote: bool,
+    pub(crate) inner: Box<Packet>,
 }
 
 impl Frame {
@@ -208,6 +224,33 @@ impl Packet {
         }
     }
 
+    /// Length of the IP header in bytes.
+    pub(crate) fn header_length(&self) -> usize {
+        if self.source.is_ipv6() {
+            40
+        } else {
+            20 + self.options.len()
+        }
+    }
+
+    /// The sum of the pseudo header before a segment of some length, not complemented.
+    fn pseudo_sum(&self, length: usize) -> [u8; 2] {
+        let mut sum = etherparse::checksum::Sum16BitWords::new();
+        let sum = match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => sum
+                .add_4bytes(source.octets())
+                .add_4bytes(destination.octets()),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => sum
+                .add_16bytes(source.octets())
+                .add_16bytes(destination.octets()),
+            mixed => panic!("addresses of two families: {mixed:?}"),
+        };
+        let sum = sum
+            .add_2bytes([0, self.body.protocol(self.source.is_ipv6())])
+            .add_2bytes((length as u16).to_be_bytes());
+        (!sum.ones_complement()).to_ne_bytes()
+    }
+
     /// Length of the packet in bytes.
     pub(crate) fn length(&self) -> usize {
         self.bytes().len()
@@ -265,6 +308,8 @@ impl Body {
             Body::Icmp { .. } => 1,
             Body::Inner(inner) if inner.source.is_ipv6() => 41,
             Body::Inner(_) => 4,
+            Body::Gue(_) => 17,
+            Body::Gre(..) => 47,
             Body::Raw(protocol, _) => *protocol,
         }
     }
@@ -280,6 +325,8 @@ impl Body {
                 payload,
             } => icmp(source, destination, (*kind, *code, *rest), payload),
             Body::Inner(inner) => inner.bytes(),
+            Body::Gue(gue) => gue.bytes(source, destination),
+            Body::Gre(with_checksum, inner) => gre(*with_checksum, inner),
             Body::Raw(_, bytes) => bytes.clone(),
         }
     }
@@ -333,6 +380,55 @@ impl Udp {
         }
         [&header.to_bytes()[..], payload].concat()
     }
+}
+
+impl Gue {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let protocol = if self.inner.source.is_ipv6() { 41 } else { 4 };
+        let mut inner = self.inner.bytes();
+        let mut gue = vec![0, protocol, 0, 0];
+        if self.is_remote {
+            let start = self.inner.header_length();
+            let offset = start + if inner_is_tcp(&self.inner) { 16 } else { 6 };
+            let [start_high, start_low] = (start as u16).to_be_bytes();
+            let [high, low] = (offset as u16).to_be_bytes();
+            gue = vec![2, protocol, 0, 1, 0x80, 0, 0, 0];
+            gue.extend([start_high, start_low, high, low]);
+            let pseudo = self.inner.pseudo_sum(inner.len() - start);
+            inner[offset..offset + 2].copy_from_slice(&pseudo);
+        }
+        let udp = Udp {
+            source: self.source,
+            destination: self.destination,
+            payload: [gue, inner].concat(),
+            with_checksum: self.with_checksum,
+            checksum_error: 0,
+        };
+        udp.bytes(source, destination)
+    }
+}
+
+fn inner_is_tcp(packet: &Packet) -> bool {
+    matches!(packet.body, Body::Tcp(_))
+}
+
+fn gre(with_checksum: bool, inner: &Packet) -> Vec<u8> {
+    let [high, low] = if inner.source.is_ipv6() {
+        [0x86, 0xdd]
+    } else {
+        [0x08, 0x00]
+    };
+    let inner = inner.bytes();
+    if !with_checksum {
+        return [&[0, 0, high, low][..], &inner].concat();
+    }
+    let covered = [&[0x80, 0, high, low, 0, 0, 0, 0][..], &inner].concat();
+    let checksum = etherparse::checksum::Sum16BitWords::new()
+        .add_slice(&covered)
+        .ones_complement();
+    let mut bytes = covered;
+    bytes[4..6].copy_from_slice(&checksum.to_ne_bytes());
+    bytes
 }
 
 fn icmp(

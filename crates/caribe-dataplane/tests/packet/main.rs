@@ -20,8 +20,10 @@ mod collisions;
 mod counters;
 mod coverage;
 mod decapsulate;
+mod decapsulate_wrapping;
 mod differential;
 mod direct;
+mod errors;
 mod expiry;
 mod fields;
 mod flow;
@@ -42,6 +44,7 @@ mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
 mod tunnel;
+mod tunnel_wrapping;
 mod witness;
 
 use std::process::ExitCode;
@@ -60,7 +63,9 @@ fn main() -> ExitCode {
     nat::cases(&mut cases);
     direct::cases(&mut cases);
     tunnel::cases(&mut cases);
+    tunnel_wrapping::cases(&mut cases);
     answers::cases(&mut cases);
+    errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
     expiry::cases(&mut cases);
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
     limits::cases(&mut cases);
     chapters::cases(&mut cases);
     decapsulate::cases(&mut cases);
+    decapsulate_wrapping::cases(&mut cases);
     differential::cases(&mut cases);
 
     let conclusion = libtest_mimic::run(&arguments, cases.into_trials());

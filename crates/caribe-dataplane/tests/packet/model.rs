@@ -105,7 +105,8 @@ impl Model {
                     ],
                 );
             }
-            Body::Icmp { .. } | Body::Inner(_) | Body::Raw(..) => {
+            Body::Gue(_) => panic!("random traffic has no GUE: {packet:?}"),
+            Body::Icmp { .. } | Body::Inner(_) | Body::Gre(..) | Body::Raw(..) => {
                 return Expected::Passed(Verdict::PassedProtocol);
             }
         };

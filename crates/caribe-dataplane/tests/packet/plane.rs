@@ -231,7 +231,7 @@ impl Plane {
                 map.remove(&key).expect("a key that is there");
             }
         }
-        for count in 0..3 {
+        for count in 0..5 {
             let zeroes = PerCpuValues::try_from(vec![0; processors]).expect("one per processor");
             self.decapsulate_counts.set(count, zeroes, 0).expect(zeroed);
         }
@@ -471,11 +471,14 @@ impl Plane {
 
     /// Packets unwrapped, passed and refused.
     pub(crate) fn decapsulated(&self) -> [u64; 3] {
-        [0, 1, 2].map(|count| {
-            let values = self
-                .decapsulate_counts
-                .get(&count, 0)
-                .expect("one of three");
+        let [unwrapped, passed, refused, ..] = self.decapsulation();
+        [unwrapped, passed, refused]
+    }
+
+    /// Packets unwrapped, passed, refused, dropped as corrupt and for congestion.
+    pub(crate) fn decapsulation(&self) -> [u64; 5] {
+        [0, 1, 2, 3, 4].map(|count| {
+            let values = self.decapsulate_counts.get(&count, 0).expect("one of five");
             values.iter().sum()
         })
     }

@@ -9,6 +9,7 @@
 
 mod bed;
 mod director;
+mod drain;
 mod listing;
 mod lvs_cf;
 mod spread;

@@ -1,0 +1,278 @@
+//! `bench table`: how long a director takes for ten thousand services of ten servers each: to put
+//! them in place, to put one change in place, to list them, and to restore them with ipvsadm.
+//!
+//! The director is the real program in a namespace of its own. It tells a service manager when a
+//! reload has begun and when it is in force; here the service manager is the bench.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use caribe_lab::topology::{FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4};
+use caribe_lab::{Host, Lab, Process};
+use nix::sys::signal::Signal;
+
+/// Arguments of `table`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Virtual services.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    services: u16,
+    /// Real servers of each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    servers: u8,
+    /// The program; `cargo xtask bench` builds it.
+    #[arg(long, env = "CARIBE_BENCH_PROGRAM")]
+    program: PathBuf,
+}
+
+/// At most so long until the whole table is in place.
+const MOST_FOR_ALL: Duration = Duration::from_secs(3);
+/// At most so long until one change is.
+const MOST_FOR_ONE: Duration = Duration::from_millis(300);
+/// When a director that says nothing is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Reloads that change one server; the median counts.
+const RELOADS: u32 = 5;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let lab = Lab::new("bench-table").context("cannot make a lab")?;
+    let net = TwoArmed::build(lab, 1, 1500).context("cannot make a network")?;
+    // All servers are behind one router.
+    let servers = "10.100.0.0/16".parse().context("a network")?;
+    net.director
+        .add_route(servers, inside_v4(FIRST_SERVER).into())?;
+    let mut director = Director::start(&net, &arguments.program, arguments)?;
+    let mut holds = true;
+    let mut judge = |what: &str, time: Duration, most: Duration| {
+        let verdict = if time <= most { "ok" } else { "MISSED" };
+        println!(
+            "{what:<52} {:>8.3} s  (at most {most:?}) {verdict}",
+            time.as_secs_f64()
+        );
+        holds &= time <= most;
+    };
+
+    let entries = usize::from(arguments.services) * usize::from(arguments.servers);
+    let all = director.reload(&lvs_cf(arguments, 2, 1))?;
+    let (listed, listing) = director.list()?;
+    ensure!(
+        listed == usize::from(arguments.services) + entries,
+        "{listed} services and servers are listed, not {} and {entries}",
+        arguments.services
+    );
+    let what = format!(
+        "{} services, {entries} servers in place",
+        arguments.services
+    );
+    judge(&what, all, MOST_FOR_ALL);
+
+    let mut times = Vec::new();
+    for reload in 0..RELOADS {
+        times.push(director.reload(&lvs_cf(arguments, 3 + reload, 2 + reload))?);
+    }
+    times.sort_unstable();
+    judge(
+        "one change in place (median)",
+        times[times.len() / 2],
+        MOST_FOR_ONE,
+    );
+
+    println!(
+        "{:<52} {:>8.3} s",
+        "listed by ipvsadm -Ln",
+        listing.as_secs_f64()
+    );
+    let restore = director.restore()?;
+    let restored = director.list()?.0;
+    ensure!(restored == listed, "restored are {restored} of {listed}");
+    println!(
+        "{:<52} {:>8.3} s",
+        "restored by ipvsadm -R",
+        restore.as_secs_f64()
+    );
+    let status = director.status()?;
+    for line in status
+        .lines()
+        .filter(|line| line.starts_with("connections ") || line.starts_with("room for "))
+    {
+        println!("{line}");
+    }
+    println!(
+        "memory of the director's process: {} MiB",
+        director.resident()? >> 10
+    );
+    let Director { process, .. } = director;
+    process.stop(PATIENCE).context("the director did not end")?;
+    net.lab.remove()?;
+    Ok(if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The file with all services; the first server of the first has this weight.
+fn lvs_cf(arguments: &Arguments, serial: u32, weight: u32) -> String {
+    let mut text = head(arguments, serial);
+    let vip = lan_v4(FIRST_VIP);
+    for service in 0..arguments.services {
+        let port = service + 1;
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "virtual service{service} {{\n\tactive = 1\n\taddress = {vip} eth0:1\n\
+             \tport = {port}\n\tforward = direct\n\tscheduler = wlc\n\tmonitor = none\n"
+        );
+        for server in 0..arguments.servers {
+            let number = u32::from(service) * 10 + u32::from(server);
+            let weight = if number == 0 { weight } else { 1 };
+            let _ = write!(
+                text,
+                "\tserver s{server} {{\n\t\tactive = 1\n\t\taddress = 10.100.{}.{}\n\
+                 \t\tweight = {weight}\n\t}}\n",
+                number % 4,
+                number / 4 % 250 + 1
+            );
+        }
+        text.push_str("}\n");
+    }
+    text
+}
+
+fn head(arguments: &Arguments, serial: u32) -> String {
+    let servers = u32::from(arguments.services) * u32::from(arguments.servers);
+    format!(
+        "serial_no = {serial}\nservice = lvs\nnetwork = direct\ninterface = eth1\n\
+         connections = 100000\nmax_services = {}\nmax_servers = {servers}\n",
+        arguments.services
+    )
+}
+
+/// A director, and the service manager that it talks to.
+struct Director<'a> {
+    process: Process,
+    manager: UnixDatagram,
+    host: &'a Host,
+    program: &'a Path,
+    file: PathBuf,
+    runtime: PathBuf,
+}
+
+impl<'a> Director<'a> {
+    fn start(net: &'a TwoArmed, program: &'a Path, arguments: &Arguments) -> Result<Self> {
+        let host = &net.director;
+        let directory = net.lab.directory();
+        let (file, runtime) = (directory.join("lvs.cf"), host.file("run"));
+        fs::write(&file, head(arguments, 1)).context("cannot write the file")?;
+        let socket = directory.join("notify");
+        let manager = UnixDatagram::bind(&socket).context("cannot listen to the director")?;
+        manager.set_read_timeout(Some(PATIENCE))?;
+        let pins = net.lab.pin_directory("director")?;
+        let process = host
+            .command(&program.display().to_string())
+            .args(["director", "--log-format", "human", "--config"])
+            .arg(&file)
+            .arg("--runtime-dir")
+            .arg(&runtime)
+            .arg("--pin-dir")
+            .arg(pins.join("pins"))
+            .env("NOTIFY_SOCKET", &socket)
+            .spawn()?;
+        let mut director = Director {
+            process,
+            manager,
+            host,
+            program,
+            file,
+            runtime,
+        };
+        director.wait_for("READY=1")?;
+        Ok(director)
+    }
+
+    /// Waits until the director says a word to its manager.
+    fn wait_for(&mut self, word: &str) -> Result<()> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if let Some(status) = self.process.ended()? {
+                bail!("the director ended ({status}): {}", self.process.log());
+            }
+            let length = self
+                .manager
+                .recv(&mut buffer)
+                .with_context(|| format!("the director did not say {word}"))?;
+            let message = String::from_utf8_lossy(&buffer[..length]);
+            if message.lines().any(|line| line == word) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Loads another file; the time until it is in force.
+    fn reload(&mut self, text: &str) -> Result<Duration> {
+        fs::write(&self.file, text).context("cannot write the file")?;
+        let begin = now();
+        self.process.signal(Signal::SIGHUP)?;
+        self.wait_for("RELOADING=1")?;
+        self.wait_for("READY=1")?;
+        Ok(begin.elapsed())
+    }
+
+    fn command(&self) -> caribe_lab::Command {
+        self.host
+            .command(&self.program.display().to_string())
+            .env("CARIBE_RUNTIME_DIR", &self.runtime)
+            .time_limit(PATIENCE)
+    }
+
+    /// How many services and servers ipvsadm lists, and how long that takes.
+    fn list(&self) -> Result<(usize, Duration)> {
+        let begin = now();
+        let text = self.command().args(["ipvsadm", "-Ln"]).run()?;
+        // The version, and two lines of heads.
+        Ok((text.lines().count().saturating_sub(3), begin.elapsed()))
+    }
+
+    /// Saves the table, and restores it over itself; the time of the latter.
+    fn restore(&self) -> Result<Duration> {
+        let saved = self.command().args(["ipvsadm", "-S", "-n"]).run()?;
+        let file = self.host.file("saved");
+        fs::write(&file, format!("-C\n{saved}")).context("cannot write the saved table")?;
+        let begin = now();
+        let shell = format!("{} ipvsadm -R < {}", self.program.display(), file.display());
+        let shell = self.host.command("sh").args(["-c", &shell]);
+        shell
+            .env("CARIBE_RUNTIME_DIR", &self.runtime)
+            .time_limit(PATIENCE)
+            .run()?;
+        Ok(begin.elapsed())
+    }
+
+    fn status(&self) -> Result<String> {
+        let command = self.command().args(["status", "--runtime-dir"]);
+        Ok(command.arg(&self.runtime).run()?)
+    }
+
+    /// Memory of the process in KiB.
+    fn resident(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process.pid());
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let number = number.with_context(|| format!("{path} has no VmRSS"))?;
+        number
+            .trim()
+            .parse()
+            .with_context(|| format!("VmRSS of {path}"))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
