@@ -225,8 +225,6 @@ pub enum Topic {
     Notification,
     /// Client affinity.
     Persistence,
-    /// Services keyed by a firewall mark.
-    Marks,
     /// Sorry servers.
     SorryServers,
     /// How connections are kept, reused and dropped: IPVS's sysctls.
@@ -264,7 +262,6 @@ impl Topic {
             Topic::Quorum => "they are kept; one server is enough, and each that fails is removed",
             Topic::Notification => "it is kept; nothing is run",
             Topic::Persistence => "they are kept; clients may change servers between connections",
-            Topic::Marks => "it is kept; a service with a firewall mark is not balanced",
             Topic::SorryServers => {
                 "it is kept; while no real server is up, connections to the service fail"
             }

@@ -48,6 +48,10 @@ recommends it, with the reason, for a file in which it matters:
 * `scheduler_flags = sh-fallback` or `mh-fallback`: the same for these schedulers.
 * `conn_reuse_mode = 1`, its default, where advice for Kubernetes has brought a 0 into the file.
 
+IPVS's sysctls are keys of the same names. `amemthresh` is not: IPVS compares the machine's free
+memory with it, and Caribe's table has its memory from the start, so the automatic defences
+(`drop_entry`, `drop_packet`, `secure_tcp`) go by how full the table is.
+
 A key marked *Caribe* is not Piranha's. *Not yet* means that the key is read and kept, and that
 nothing in this release acts on it: it is named in a warning unless its value asks for nothing.
 

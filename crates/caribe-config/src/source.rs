@@ -53,8 +53,9 @@ pub enum ReadError {
 }
 
 impl Source {
-    /// The largest text that is accepted, in bytes: 16 MiB, about ten thousand services.
-    pub const MAX_SIZE: usize = 16 << 20;
+    /// The largest text that is accepted, in bytes: 64 MiB; ten thousand services with ten servers
+    /// each take about 12.
+    pub const MAX_SIZE: usize = 64 << 20;
 
     /// The longest line that is accepted, in bytes, comments excepted.
     pub const MAX_LINE: usize = 64 << 10;

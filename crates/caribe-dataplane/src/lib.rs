@@ -16,6 +16,7 @@ mod clock;
 mod dataplane;
 #[expect(unsafe_code, reason = "memory that the kernel shares")]
 mod mapped;
+mod marks;
 pub mod object;
 mod schedule;
 mod slots;

@@ -20,6 +20,7 @@ use caribe_packet::service::Slot;
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
+use crate::marks::Layout;
 use crate::schedule::{Schedule, Weights};
 use crate::slots::{FreeRuns, Retired, Run};
 
@@ -104,6 +105,8 @@ pub(crate) struct LiveTable {
     /// Services whose run does not hold what it should, because a director died between two
     /// steps: they are laid out anew by the next plan.
     unsettled: BTreeSet<ServiceKey>,
+    /// The maps hold rules for marks that nobody here knows.
+    marks_unsettled: bool,
     /// Least recently used first, so that an index rests before its next use.
     free_services: VecDeque<u32>,
     /// As above.
@@ -186,6 +189,8 @@ pub(crate) enum Step {
         /// Its flags.
         flags: SchedulerFlags,
     },
+    /// Put rules for firewall marks in force, in the place of all others.
+    PutMarks(Layout),
     /// Take a server out of service; its connections are refused from now on.
     Discard(u32),
     /// The service of a discarded server is gone, and its id may be another's.
@@ -206,8 +211,6 @@ pub(crate) enum Refusal {
         /// True when it will fit once the grace period of what was just replaced is over.
         soon: bool,
     },
-    /// A service that this data plane cannot see the packets of.
-    Mark(ServiceKey),
 }
 
 impl LiveTable {
@@ -222,6 +225,7 @@ impl LiveTable {
             servers: BTreeMap::new(),
             trash: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            marks_unsettled: false,
             free_services: (1..=room.services).collect(),
             free_servers: (1..=room.servers.saturating_mul(2)).collect(),
             free_slots: FreeRuns::new(room.slots),
@@ -236,9 +240,24 @@ impl LiveTable {
         &self.table
     }
 
-    /// Addresses of all services.
+    /// Addresses of all services: also those, written out in full, from which a service's mark
+    /// comes.
     pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
-        self.services.keys().filter_map(plan::vip).collect()
+        let marked = self.table.marks().iter().filter(|rule| {
+            let key = ServiceKey::Mark {
+                family: rule.family(),
+                mark: rule.mark,
+            };
+            let whole = if rule.address.is_ipv4() { 32 } else { 128 };
+            rule.prefix == whole && self.services.contains_key(&key)
+        });
+        let own = self.services.keys().filter_map(plan::vip);
+        own.chain(marked.map(|rule| rule.address)).collect()
+    }
+
+    /// Notes that the maps hold rules for marks from before: the next plan puts its own there.
+    pub(crate) fn unsettle_marks(&mut self) {
+        self.marks_unsettled = true;
     }
 
     /// Lets what was retired long enough ago be used again.

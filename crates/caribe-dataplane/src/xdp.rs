@@ -19,6 +19,7 @@ mod interfaces;
 mod link;
 mod load;
 mod maps;
+mod marks;
 mod memory;
 mod next_hops;
 mod options;

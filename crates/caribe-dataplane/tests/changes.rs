@@ -234,30 +234,6 @@ fn servers_are_reached_while_their_way_is_known() {
     dataplane.remove().expect("remove");
 }
 
-#[test]
-fn a_firewall_mark_is_refused_and_changes_nothing() {
-    let private = Private::enter();
-    let mut dataplane = private.open();
-    let mark = caribe_model::ServiceKey::Mark {
-        family: caribe_model::Family::V4,
-        mark: std::num::NonZeroU32::MIN,
-    };
-    let refused = dataplane
-        .apply(&table(
-            DIRECT,
-            &[(tcp(VIP), Scheduler::Rr, &[]), (mark, Scheduler::Rr, &[])],
-        ))
-        .expect_err("no mark in XDP");
-    assert!(
-        refused
-            .to_string()
-            .starts_with("balance virtual service FWM 1: "),
-        "{refused}"
-    );
-    assert_eq!(snapshot(&dataplane).services, []);
-    dataplane.remove().expect("remove");
-}
-
 /// The kernel refuses a step in the middle of a change: the next change starts from what is
 /// really there.
 #[test]

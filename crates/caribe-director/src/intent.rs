@@ -77,8 +77,7 @@ impl Intent {
     pub fn new(config: &Config, interfaces: &[String]) -> Result<Self, IntentError> {
         let mut services: Vec<WantedService> = Vec::new();
         let mut places: HashMap<ServiceKey, usize> = HashMap::new();
-        let active = config.services.iter().filter(|block| block.active);
-        for block in active.filter(|block| block.mark.is_none()) {
+        for block in config.services.iter().filter(|block| block.active) {
             let wanted = WantedService::new(block).map_err(|reason| IntentError::Monitor {
                 name: block.name.clone(),
                 reason,
@@ -101,7 +100,7 @@ impl Intent {
                 source,
             })?;
         }
-        let marks: Vec<MarkRule> = Vec::new();
+        let marks: Vec<MarkRule> = config.marks.iter().map(|mark| mark.rule.clone()).collect();
         table.set_marks(marks.clone()).map_err(IntentError::Marks)?;
         let defaults = Timeouts::default();
         let addresses = addresses(config, &services);
@@ -165,8 +164,7 @@ fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress
             .flat_map(WantedService::active_servers)
             .any(|server| server.server.forwarding == Forwarding::Nat);
     let router = config.nat_router.iter().filter(|_| nat);
-    let blocks = config.services.iter();
-    let blocks = blocks.filter(|block| block.active && block.mark.is_none());
+    let blocks = config.services.iter().filter(|block| block.active);
     let mut seen: HashSet<IpAddr> = HashSet::new();
     let all = router.chain(blocks.map(|block| &block.address));
     let once = all.filter(|floating| seen.insert(floating.address));

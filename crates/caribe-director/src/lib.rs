@@ -39,7 +39,7 @@ pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
 pub use happening::{Happening, HappeningsPage, HappeningsQuery, Told, What};
 pub use intent::{Intent, IntentError};
-pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, TableService};
+pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, TableService};
 pub use notice::{Level, Notice};
 pub use orders::{OrderRefusal, OrderRequest, StandingOrder};
 pub use rates::Rates;

@@ -29,6 +29,17 @@ pub struct TableService {
     pub server_rates: Vec<TrafficRates>,
 }
 
+/// What `POST /v1/save` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveReport {
+    /// The configuration file.
+    pub file: String,
+    /// Whether its text had to be changed.
+    pub changed: bool,
+    /// What could not be written down, and why, one element each.
+    pub unsaved: Vec<String>,
+}
+
 /// What `GET /v1/connections` can be asked, as parameters of its path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,6 +13,7 @@ mod order_book;
 mod peer;
 mod plane;
 mod runtime_dir;
+mod saving;
 
 use std::path::PathBuf;
 

@@ -169,6 +169,9 @@ fn covered<F: Forward<WORDS>, const WORDS: usize>(
         return Some(covered);
     }
     let header = frame::at::<F::Header>(context, EthernetHeader::LENGTH)?;
+    if F::is_fragment(header) {
+        return summed(context, inner.length, covered);
+    }
     let told = F::inner_sum(header);
     let start = packet.transport.wrapping_sub(EthernetHeader::LENGTH);
     let (checksum, offset) = match packet.protocol {

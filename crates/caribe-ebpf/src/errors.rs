@@ -176,6 +176,7 @@ fn to_server<F: Errors<WORDS>, const WORDS: usize>(
                 ports: quote.ports,
                 protocol: F::ICMP,
                 flags: 0,
+                is_later_fragment: false,
                 length: quote.length,
                 transport: quote.icmp,
             };

@@ -1,6 +1,8 @@
 //! What differs between IPv4 and IPv6 in the stages that are otherwise the same.
 
+use aya_ebpf::btf_maps::lpm_trie;
 use caribe_packet::chapter::Chapter;
+use caribe_packet::classify::{Destination, HEAD_BITS, Ports};
 use caribe_packet::connection::{Connection, Connection4, Connection6};
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::hash::{fold4, fold6};
@@ -49,8 +51,26 @@ pub trait Family<const WORDS: usize> {
     fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
     /// An address as the number that is hashed.
     fn fold(address: Self::Address) -> u32;
+    /// A firewall mark in the place of a VIP.
+    fn of_mark(mark: u32) -> Self::Address;
+    /// What the ports of the smallest network with a mark get that holds a destination.
+    fn marked_ports(destination: Destination<Self::Address>) -> Option<Ports>;
     /// The first address of a server's line that is of this family.
     fn server_address(address: &[u8; 16]) -> Self::Address;
+}
+
+/// A trie's key where the verifier wants it: the compiler writes eight bytes at a time, which must
+/// be aligned on the stack. For IPv4 these are all that comes after the key's length.
+#[repr(C, align(8))]
+struct TrieKey4 {
+    before: u32,
+    key: lpm_trie::Key<Destination<[u8; 4]>>,
+}
+
+/// As [`TrieKey4`]; for IPv6 these are the halves of the address.
+#[repr(C, align(8))]
+struct TrieKey6 {
+    key: lpm_trie::Key<Destination<[u8; 16]>>,
 }
 
 /// IPv4.
@@ -115,6 +135,20 @@ impl Family<2> for V4 {
     #[inline(always)]
     fn fold(address: [u8; 4]) -> u32 {
         fold4(address)
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> [u8; 4] {
+        mark.to_be_bytes()
+    }
+
+    #[inline(always)]
+    fn marked_ports(destination: Destination<[u8; 4]>) -> Option<Ports> {
+        let aligned = TrieKey4 {
+            before: 0,
+            key: lpm_trie::Key::new(HEAD_BITS + 32, destination),
+        };
+        maps::MARKS4.get(&aligned.key).copied()
     }
 
     #[inline(always)]
@@ -185,6 +219,20 @@ impl Family<5> for V6 {
     #[inline(always)]
     fn fold(address: [u8; 16]) -> u32 {
         fold6(address)
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> [u8; 16] {
+        let [a, b, c, d] = mark.to_be_bytes();
+        [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    #[inline(always)]
+    fn marked_ports(destination: Destination<[u8; 16]>) -> Option<Ports> {
+        let aligned = TrieKey6 {
+            key: lpm_trie::Key::new(HEAD_BITS + 128, destination),
+        };
+        maps::MARKS6.get(&aligned.key).copied()
     }
 
     #[inline(always)]

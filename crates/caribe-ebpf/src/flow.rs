@@ -13,6 +13,7 @@ use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
+use crate::classify;
 use crate::clock::{self, Moment};
 use crate::family::Family;
 use crate::find::{self, Answer, Found, Slot};
@@ -74,6 +75,9 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         }
         found.answer = Answer::Expired;
     }
+    if packet.is_later_fragment {
+        return drop(Verdict::DroppedFragment);
+    }
     leave::<F, WORDS>(context, packet, &place, &found, now)
 }
 
@@ -86,13 +90,17 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     found: &Found<Connection<Key<WORDS>, F::Address>>,
     now: u32,
 ) -> Outcome {
-    let Some(service) = F::service(&ServiceKey {
-        address: packet.destination,
-        port: packet.ports.destination,
-        protocol: packet.protocol,
-        padding: 0,
-    }) else {
-        return pass(Verdict::PassedNotOurs);
+    let service = match classify::by_mark::<F, WORDS>(packet) {
+        Some((service, _)) => service,
+        None => match F::service(&ServiceKey {
+            address: packet.destination,
+            port: packet.ports.destination,
+            protocol: packet.protocol,
+            padding: 0,
+        }) {
+            Some(service) => service,
+            None => return pass(Verdict::PassedNotOurs),
+        },
     };
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);
@@ -160,7 +168,9 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint,
     };
-    transition(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition(slot, number, &event, moment);
+    }
     let method = (flags & FORWARDING_MASK) as u8;
     if method == MASQUERADE {
         remember_client::<F, WORDS>(context, slot);
@@ -184,7 +194,9 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
         flags: packet.flags,
         viewpoint: Viewpoint::Output,
     };
-    transition(slot, number, &event, moment);
+    if !packet.is_later_fragment {
+        transition(slot, number, &event, moment);
+    }
     forward::to_client::<F, WORDS>(context, packet, slot, moment)
 }
 

@@ -7,7 +7,7 @@ use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::icmp::Problem;
 use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
-use caribe_packet::ipv6::Ipv6Header;
+use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
 use caribe_packet::server::{MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
@@ -35,6 +35,8 @@ pub trait Forward<const WORDS: usize>: Family<WORDS> {
     fn inner(header: &Self::Header) -> Inner;
     /// Source and destination.
     fn addresses(header: &Self::Header) -> (Self::Address, Self::Address);
+    /// True for a fragment.
+    fn is_fragment(header: &Self::Header) -> bool;
     /// Protocol of what follows.
     fn protocol(header: &Self::Header) -> u8;
     /// Length of the header with its options.
@@ -135,6 +137,9 @@ fn rewrite_port<A>(
     packet: &Packet<A>,
     rewrite: impl FnOnce(&mut Ports) -> Difference,
 ) -> bool {
+    if packet.is_later_fragment {
+        return true;
+    }
     if packet.protocol == TCP {
         let Some(tcp) = frame::at::<TcpHeader>(context, packet.transport) else {
             return false;
@@ -199,6 +204,11 @@ impl Forward<2> for V4 {
     }
 
     #[inline(always)]
+    fn is_fragment(header: &Ipv4Header) -> bool {
+        header.is_fragment()
+    }
+
+    #[inline(always)]
     fn inner_sum(header: &Ipv4Header) -> InnerSum {
         InnerSum::of4(header)
     }
@@ -254,6 +264,11 @@ impl Forward<5> for V6 {
     #[inline(always)]
     fn length(_: &Ipv6Header) -> usize {
         Ipv6Header::LENGTH
+    }
+
+    #[inline(always)]
+    fn is_fragment(header: &Ipv6Header) -> bool {
+        header.next_header == FRAGMENT
     }
 
     #[inline(always)]

@@ -23,6 +23,7 @@ mod answer;
 mod atomic;
 mod chapter;
 mod choose;
+mod classify;
 mod clock;
 mod create;
 mod decapsulate;
@@ -32,6 +33,7 @@ mod family;
 mod find;
 mod flow;
 mod forward;
+mod fragments;
 mod frame;
 mod maps;
 mod packet;
@@ -77,6 +79,18 @@ pub fn errors4(context: XdpContext) -> u32 {
 #[xdp]
 pub fn errors6(context: XdpContext) -> u32 {
     verdict::count(errors::errors::<V6, 5>(&context))
+}
+
+/// Follows the pieces of a packet: the chapter of IPv4 fragments.
+#[xdp]
+pub fn fragments4(context: XdpContext) -> u32 {
+    verdict::count(fragments::fragments4(&context))
+}
+
+/// Finds the transport header: the chapter of IPv6 packets with extension headers.
+#[xdp]
+pub fn extended6(context: XdpContext) -> u32 {
+    verdict::count(fragments::extended6(&context))
 }
 
 /// Unwraps tunnelled packets addressed to a VIP: the program on a real server's interface.

@@ -1,9 +1,11 @@
 //! The maps. Their sizes here are placeholders: the director sets them when it loads the object.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::macros::btf_map;
 use caribe_packet::chapter;
+use caribe_packet::classify::{self, Destination, Ports};
 use caribe_packet::connection::{Connection4, Connection6};
+use caribe_packet::fragment::{FirstFragment, FragmentKey};
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
@@ -77,6 +79,26 @@ pub static ROSTER: Array<u64, 1024, MAPPED> = Array::new();
 /// look-up, nothing else.
 #[btf_map]
 pub static NAT_SERVERS: Array<u64, { caribe_packet::filter::WORDS }, MAPPED> = Array::new();
+
+/// First fragments, for those that follow. The least recently used makes room for a new one.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment, 16384> = LruHashMap::new();
+
+/// Which generation of the rules for firewall marks is in force; see [`caribe_packet::classify`].
+#[btf_map]
+pub static MARK_RULES: Array<u64, 1, MAPPED> = Array::new();
+
+/// What ports get, by runs: [`classify::Interval`].
+#[btf_map]
+pub static MARK_INTERVALS: Array<u64, { classify::INTERVALS as usize * 2 }, MAPPED> = Array::new();
+
+/// IPv4 networks with a mark.
+#[btf_map]
+pub static MARKS4: LpmTrie<Destination<[u8; 4]>, Ports, 24576> = LpmTrie::new();
+
+/// IPv6 networks with a mark.
+#[btf_map]
+pub static MARKS6: LpmTrie<Destination<[u8; 16]>, Ports, 24576> = LpmTrie::new();
 
 /// Tags of the IPv4 connection table, a word per bucket.
 #[btf_map]

@@ -16,6 +16,9 @@ pub struct Packet<A> {
     pub protocol: u8,
     /// TCP flags; 0 for UDP.
     pub flags: u8,
+    /// A fragment but not the first: its ports are those of the first, and it has no transport
+    /// header.
+    pub is_later_fragment: bool,
     /// Length of the IP packet in bytes.
     pub length: u16,
     /// Offset of the transport header in the frame.

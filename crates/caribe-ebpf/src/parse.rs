@@ -54,13 +54,11 @@ fn parse4(context: &XdpContext) -> Outcome {
         return pass(Verdict::PassedProtocol);
     }
     if ip.is_fragment() {
-        let [a, b, c, d] = ip.destination;
-        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-        return only_for_strangers(&mapped, Verdict::PassedFragment, Verdict::DroppedFragment);
+        return chapter::turn_to(context, Chapter::Fragments4);
     }
     let transport = EthernetHeader::LENGTH + header_length;
     let payload = length as usize - header_length;
-    match transport_header(context, ip.protocol, transport, payload) {
+    match transport_header(context, ip.protocol, transport, payload, false) {
         Some((ports, flags)) => flow::follow::<V4, 2>(
             context,
             &Packet {
@@ -69,6 +67,7 @@ fn parse4(context: &XdpContext) -> Outcome {
                 ports,
                 protocol: ip.protocol,
                 flags,
+                is_later_fragment: false,
                 length,
                 transport,
             },
@@ -89,24 +88,13 @@ fn parse6(context: &XdpContext) -> Outcome {
     }
     match ip.next_header {
         TCP | UDP => {}
-        FRAGMENT => {
-            return only_for_strangers(
-                &ip.destination,
-                Verdict::PassedFragment,
-                Verdict::DroppedFragment,
-            );
-        }
-        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-            return only_for_strangers(
-                &ip.destination,
-                Verdict::PassedExtensionHeader,
-                Verdict::DroppedExtensionHeader,
-            );
+        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT => {
+            return chapter::turn_to(context, Chapter::Extended6);
         }
         ICMPV6 => return error_or_not(context, transport, true),
         _ => return pass(Verdict::PassedProtocol),
     }
-    match transport_header(context, ip.next_header, transport, payload as usize) {
+    match transport_header(context, ip.next_header, transport, payload as usize, false) {
         Some((ports, flags)) => flow::follow::<V6, 5>(
             context,
             &Packet {
@@ -115,6 +103,7 @@ fn parse6(context: &XdpContext) -> Outcome {
                 ports,
                 protocol: ip.next_header,
                 flags,
+                is_later_fragment: false,
                 length: (Ipv6Header::LENGTH as u16).wrapping_add(payload),
                 transport,
             },
@@ -140,13 +129,15 @@ fn error_or_not(context: &XdpContext, at: usize, is_ipv6: bool) -> Outcome {
     chapter::turn_to(context, chapter)
 }
 
-/// Ports and TCP flags, if a whole transport header is there.
+/// Ports and TCP flags, if a whole transport header is there. Of a first fragment the rest of the
+/// datagram may be elsewhere.
 #[inline(always)]
-fn transport_header(
+pub fn transport_header(
     context: &XdpContext,
     protocol: u8,
     offset: usize,
     payload: usize,
+    is_first_fragment: bool,
 ) -> Option<(Ports, u8)> {
     if protocol == TCP {
         let tcp = frame::at::<TcpHeader>(context, offset)?;
@@ -158,7 +149,12 @@ fn transport_header(
     } else {
         let udp = frame::at::<UdpHeader>(context, offset)?;
         let length = u16::from_be_bytes(udp.length) as usize;
-        if length < UdpHeader::LENGTH || payload < length {
+        let least = if is_first_fragment {
+            UdpHeader::LENGTH
+        } else {
+            length
+        };
+        if length < UdpHeader::LENGTH || payload < least {
             return None;
         }
         Some((udp.ports, 0))
@@ -167,7 +163,7 @@ fn transport_header(
 
 /// Drops what cannot be balanced if it is addressed to a VIP, and passes it otherwise.
 #[inline(always)]
-fn only_for_strangers(destination: &[u8; 16], passed: Verdict, dropped: Verdict) -> Outcome {
+pub fn only_for_strangers(destination: &[u8; 16], passed: Verdict, dropped: Verdict) -> Outcome {
     // SAFETY: the value is not read.
     if unsafe { VIPS.get(destination) }.is_some() {
         drop(dropped)

@@ -26,8 +26,9 @@ pub struct Pending<A> {
     pub now: u32,
 }
 
-/// The farthest that a transport header begins: behind Ethernet and the longest IPv4 header.
-const FARTHEST: usize = 127;
+/// The farthest that a transport header begins: behind Ethernet and the longest IPv4 header, or a
+/// chain of IPv6 extension headers.
+const FARTHEST: usize = 255;
 
 impl<A: Copy> Pending<A> {
     /// The packet, with what the verifier has to know of it.

@@ -70,7 +70,7 @@ extern "C" fn sum_of(context: *mut xdp_md, offset: u32, length: u32) -> u64 {
     let mut total = sum as u64;
     let rest = offset + length / 4 * 4;
     if length & 2 != 0 {
-        let Some(pair) = frame::at::<[u8; 2]>(&context, (rest & MOST) as usize) else {
+        let Some(pair) = frame::at::<[u8; 2]>(&context, bounded(rest)) else {
             return FAILED;
         };
         total += u16::from_ne_bytes(*pair) as u64;
@@ -79,7 +79,7 @@ extern "C" fn sum_of(context: *mut xdp_md, offset: u32, length: u32) -> u64 {
         // With the byte before it: of a single byte at a variable offset the verifier learns
         // nothing from the check of bounds.
         let before = offset + length - 2;
-        let Some([_, last]) = frame::at::<[u8; 2]>(&context, (before & MOST) as usize) else {
+        let Some([_, last]) = frame::at::<[u8; 2]>(&context, bounded(before)) else {
             return FAILED;
         };
         total += u16::from_ne_bytes([*last, 0]) as u64;
@@ -87,12 +87,21 @@ extern "C" fn sum_of(context: *mut xdp_md, offset: u32, length: u32) -> u64 {
     (total & 0xffff_ffff) + (total >> 32)
 }
 
-/// Bounds an offset for the verifier.
+/// An offset that the verifier knows to be one. The compiler may not know what it is: it would
+/// leave out a bound that it can prove, which older verifiers cannot.
+#[inline(always)]
+fn bounded(offset: u32) -> usize {
+    // SAFETY: a local variable.
+    let offset = unsafe { core::ptr::read_volatile(&raw const offset) };
+    (offset & MOST) as usize
+}
+
+/// More than any offset of a frame that is summed.
 const MOST: u32 = 0x3fff;
 
 #[inline(always)]
 fn chunk<const LENGTH: usize>(context: &XdpContext, at: u32, sum: u32) -> Option<u32> {
-    let bytes = frame::at::<[u8; LENGTH]>(context, (at & MOST) as usize)?;
+    let bytes = frame::at::<[u8; LENGTH]>(context, bounded(at))?;
     let bytes = bytes.as_mut_ptr().cast();
     // SAFETY: the bytes are inside the frame, as just checked, and a multiple of four.
     let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes, LENGTH as u32, sum) };

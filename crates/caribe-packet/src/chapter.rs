@@ -16,6 +16,10 @@ pub enum Chapter {
     Errors4 = 2,
     /// An ICMPv6 error.
     Errors6 = 3,
+    /// An IPv4 fragment.
+    Fragments4 = 4,
+    /// An IPv6 packet with extension headers, such as a fragment.
+    Extended6 = 5,
 }
 
 impl Chapter {
@@ -25,6 +29,8 @@ impl Chapter {
         Chapter::Scheduling6,
         Chapter::Errors4,
         Chapter::Errors6,
+        Chapter::Fragments4,
+        Chapter::Extended6,
     ];
 
     /// Name of the program in the object.
@@ -34,6 +40,8 @@ impl Chapter {
             Chapter::Scheduling6 => "scheduling6",
             Chapter::Errors4 => "errors4",
             Chapter::Errors6 => "errors6",
+            Chapter::Fragments4 => "fragments4",
+            Chapter::Extended6 => "extended6",
         }
     }
 }

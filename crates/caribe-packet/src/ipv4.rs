@@ -66,6 +66,12 @@ impl Ipv4Header {
         u16::from_be_bytes(self.fragment) & OFFSET != 0
     }
 
+    /// True for a fragment that begins with the second eight bytes of its packet.
+    #[inline(always)]
+    pub const fn is_second_eight_bytes(&self) -> bool {
+        u16::from_be_bytes(self.fragment) & OFFSET == 1
+    }
+
     /// True when routers must not fragment the packet.
     #[inline(always)]
     pub const fn do_not_fragment(&self) -> bool {

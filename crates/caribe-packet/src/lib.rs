@@ -12,10 +12,12 @@
 
 pub mod chapter;
 pub mod checksum;
+pub mod classify;
 pub mod connection;
 pub mod ecn;
 pub mod ethernet;
 pub mod filter;
+pub mod fragment;
 pub mod gre;
 pub mod gue;
 pub mod hash;

@@ -60,13 +60,13 @@ verdicts! {
     PassedFtpData = "passed_ftp_data",
     /// A fragment to an address that is no VIP: for the kernel.
     PassedFragment = "passed_fragment",
-    /// An IPv6 extension header, to an address that is no VIP: for the kernel.
+    /// Too many IPv6 extension headers, or not whole, to an address that is no VIP: for the kernel.
     PassedExtensionHeader = "passed_extension_header",
     /// A header that is cut short or contradicts itself.
     DroppedMalformed = "dropped_malformed",
-    /// A fragment to a VIP.
+    /// A fragment to a VIP whose first one is not known, or told otherwise.
     DroppedFragment = "dropped_fragment",
-    /// An IPv6 extension header before the transport header, to a VIP.
+    /// Too many IPv6 extension headers before the transport header, or not whole, to a VIP.
     DroppedExtensionHeader = "dropped_extension_header",
     /// The service has no server that takes new connections; the client is told by ICMP.
     AnsweredNoServer = "answered_no_server",

@@ -35,6 +35,12 @@ pub(crate) enum Command {
     /// Turn the rules of other tools into lvs.cf.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Write what was changed by hand into the configuration file.
+    ///
+    /// Only what differs is changed; comments stay. Refuses when the file is not the one that
+    /// the director has loaded. Exits with 0 when all was saved, and with 1 when nothing or not
+    /// all could be.
+    Save(SaveArguments),
     /// List and change the live table as ipvsadm does (`caribe ipvsadm -L -n`).
     Ipvsadm(IpvsadmArguments),
 }
@@ -153,6 +159,13 @@ pub(crate) struct Whom {
     /// The real server: its name in the file, its address, or ADDRESS:PORT.
     #[arg(value_name = "RIP")]
     pub(crate) server: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SaveArguments {
+    /// Runtime directory of the director.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

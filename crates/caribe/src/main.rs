@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod real_server;
 mod server;
+mod save;
 mod status;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),
     }

@@ -92,6 +92,13 @@ impl Bed {
         command.finish().expect("it runs")
     }
 
+    /// Runs `caribe save`.
+    fn save(&self) -> Finished {
+        let command = self.net.director.command(CARIBE);
+        let command = command.args(["save", "--runtime-dir"]).arg(&self.runtime);
+        command.finish().expect("it runs")
+    }
+
     /// Runs a command that must succeed; what it printed.
     fn does(&self, words: &str) -> String {
         let finished = self.ipvsadm(words);
@@ -321,6 +328,37 @@ fn the_table_is_listed_changed_saved_and_restored() {
         .wait_until_says("stays in place", SOON)
         .expect("the log says it");
     bed.wait_until_listed(&[web(1), web(2)]);
+
+    // Saved, a change is the configuration's, and a reload finds nothing to drop.
+    bed.does(&format!("-e -t {vip} -r {} -m -w 5", web(1)));
+    fs::write(&bed.file, format!("# other\n{}", lvs_cf(true))).expect("written");
+    let refused = bed.save();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("was changed since"), "{refused:?}");
+    fs::write(&bed.file, lvs_cf(true)).expect("written");
+    let saved = bed.save();
+    assert!(saved.status.success(), "{saved:?}");
+    let text = fs::read_to_string(&bed.file).expect("the file");
+    assert!(text.contains("weight = 5\n"), "{text}");
+    assert!(
+        text.contains(&inside_v4(FIRST_SERVER + 1).to_string()),
+        "{text}"
+    );
+    fs::write(
+        &bed.file,
+        text.replace("keep_overrides = 1", "keep_overrides = 0"),
+    )
+    .expect("written");
+    let reloads = bed.status().configuration.reloads;
+    bed.director.signal(Signal::SIGHUP).expect("SIGHUP");
+    wait::until_true("the reload", SOON, || {
+        bed.status().configuration.reloads > reloads
+    })
+    .expect("it takes effect");
+    bed.wait_until_listed(&[web(1), web(2)]);
+    let status = bed.status();
+    assert_eq!(status.overrides, [""; 0]);
+    assert_eq!(status.services[0].servers[0].configured_weight, 5);
 
     let Bed { director, net, .. } = bed;
     let status = director.stop(SOON).expect("it ends");

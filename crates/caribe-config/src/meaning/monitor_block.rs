@@ -33,8 +33,12 @@ impl Interpreter<'_, '_> {
     }
 
     fn monitor(&mut self, block: &Section<'_>, service: &Section<'_>) -> Option<MonitorBlock> {
+        let protocol = match block.name() {
+            "udp" | "dns" => Protocol::Udp,
+            _ => Protocol::Tcp,
+        };
         let port = match block.port("port") {
-            Some(port) => Some(self.port(block, "port", port, Protocol::Tcp)?),
+            Some(port) => Some(self.port(block, "port", port, protocol)?),
             None => None,
         };
         Some(MonitorBlock {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use caribe_model::{Change, Server, ServerKey, Service, ServiceKey, Table, diff};
+use caribe_model::{Change, MarkRule, Server, ServerKey, Service, ServiceKey, Table, diff};
 use caribe_packet::service::Choice;
 
 use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step};
+use crate::marks::Layout;
 use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
 
@@ -43,6 +44,7 @@ impl LiveTable {
             touched: BTreeSet::new(),
             first: Vec::new(),
             servers: Vec::new(),
+            marks: Vec::new(),
             last: Vec::new(),
         };
         draft.table.end_grace(now);
@@ -58,9 +60,14 @@ impl LiveTable {
         for key in &unsettled {
             draft.touch(*key);
         }
+        let mut count = count;
+        if draft.table.marks_unsettled {
+            draft.set_marks(desired.marks())?;
+            count += 1;
+        }
         draft.table.table = desired.clone();
         let flips = draft.flips(&self.vips())?;
-        let steps = [draft.first, draft.servers, flips, draft.last].concat();
+        let steps = [draft.first, draft.servers, flips, draft.marks, draft.last].concat();
         Ok(Plan {
             table: draft.table,
             steps,
@@ -70,9 +77,6 @@ impl LiveTable {
 
     /// Refuses what can be refused from the numbers alone.
     fn check(&self, desired: &Table) -> Result<(), Refusal> {
-        if let Some((key, _)) = desired.services().find(|(key, _)| vip(key).is_none()) {
-            return Err(Refusal::Mark(*key));
-        }
         let servers = desired
             .services()
             .map(|(_, service)| service.servers.len())
@@ -106,6 +110,8 @@ struct Draft<'a> {
     first: Vec<Step>,
     /// Entries of servers, before a run refers to them.
     servers: Vec<Step>,
+    /// Rules for marks, after the services that they feed.
+    marks: Vec<Step>,
     /// Servers that go, after no run refers to them.
     last: Vec<Step>,
 }
@@ -132,15 +138,20 @@ impl Draft<'_> {
                 service.schedule.remove(index);
                 self.discard(index, false);
             }
-            Change::SetMarks(rules) => {
-                if let Some(rule) = rules.first() {
-                    return Err(Refusal::Mark(ServiceKey::Mark {
-                        family: rule.family(),
-                        mark: rule.mark,
-                    }));
-                }
-            }
+            Change::SetMarks(rules) => self.set_marks(rules)?,
         }
+        Ok(())
+    }
+
+    fn set_marks(&mut self, rules: &[MarkRule]) -> Result<(), Refusal> {
+        let layout = Layout::of(rules).map_err(|too_many| Refusal::Capacity {
+            what: too_many.what,
+            needed: too_many.needed,
+            room: too_many.room,
+            soon: false,
+        })?;
+        self.table.marks_unsettled = false;
+        self.marks.push(Step::PutMarks(layout));
         Ok(())
     }
 

@@ -39,7 +39,11 @@ pub(super) fn read(maps: &Maps, room: Room, now: u32) -> Result<Adopted, Datapla
         let mut service_of = BTreeMap::new();
         note_services(&maps.connections4, &mut service_of);
         note_services(&maps.connections6, &mut service_of);
-        LiveTable::adopt(room, found, servers, &service_of, now)
+        let (mut live, steps) = LiveTable::adopt(room, found, servers, &service_of, now)?;
+        if maps.marks.any() {
+            live.unsettle_marks();
+        }
+        Ok((live, steps))
     };
     Ok(parse())
 }

@@ -6,7 +6,6 @@ use caribe_model::Table;
 use caribe_packet::server::{ENCAPSULATION, IN_SERVICE, Server};
 use caribe_packet::service::Service;
 
-use super::error::kernel;
 use super::maps::Maps;
 use super::{XdpDataplane, encoding, next_hops};
 use crate::slots::GRACE;
@@ -123,6 +122,7 @@ impl XdpDataplane {
                 };
                 self.maps.put_service(key, &service)
             }
+            Step::PutMarks(layout) => self.maps.marks.put(layout),
             Step::Discard(index) => {
                 let entry = self.maps.servers.read(*index);
                 let entry = Server {
@@ -181,9 +181,5 @@ fn refused(refusal: Refusal) -> DataplaneError {
         Refusal::Capacity {
             what, needed, room, ..
         } => DataplaneError::Capacity { what, needed, room },
-        Refusal::Mark(key) => kernel(format!("balance virtual service {key}"))(
-            "XDP sees packets before they get a firewall mark: give the service an address, \
-             protocol and port",
-        ),
     }
 }

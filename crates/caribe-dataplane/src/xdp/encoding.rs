@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 
 use caribe_model::{
-    Encapsulation, Forwarding, GueChecksum, Protocol, Scheduler, ServerKey, ServiceKey, Timeouts,
+    Encapsulation, Family, Forwarding, GueChecksum, Protocol, Scheduler, ServerKey, ServiceKey,
+    Timeouts,
 };
 use caribe_packet::server::{
     DIRECT, ENCAPSULATION, GRE, GUE, IN_SERVICE, MASQUERADE, OUTER_IPV6, REMOTE_CHECKSUM, Server,
@@ -23,7 +25,7 @@ pub(super) type Key6 = [u8; 20];
 /// A service, as words.
 pub(super) type ServiceWords = [u32; 6];
 
-/// A service's key for the map of its family; `None` for a firewall mark, which XDP cannot see.
+/// A service's key for the map of its family.
 pub(super) enum Key {
     /// For `SERVICES4`.
     V4(Key4),
@@ -31,19 +33,31 @@ pub(super) enum Key {
     V6(Key6),
 }
 
-/// A service's key as bytes: address, port, protocol, zero.
-pub(super) fn service_key(key: &ServiceKey) -> Option<Key> {
-    let ServiceKey::Address {
-        protocol,
-        address,
-        port,
-    } = key
-    else {
-        return None;
+/// A service's key as bytes: address, port, protocol, zero. A firewall mark stands in the place of
+/// the address, its highest byte first, and has neither port nor protocol.
+pub(super) fn service_key(key: &ServiceKey) -> Key {
+    let (address, port, protocol) = match key {
+        ServiceKey::Address {
+            protocol,
+            address,
+            port,
+        } => (*address, *port, protocol.number()),
+        ServiceKey::Mark { family, mark } => {
+            let first = mark.get().to_be_bytes();
+            let address = match family {
+                Family::V4 => IpAddr::from(first),
+                Family::V6 => {
+                    let mut bytes = [0; 16];
+                    bytes[..4].copy_from_slice(&first);
+                    IpAddr::from(bytes)
+                }
+            };
+            (address, 0, 0)
+        }
     };
     let [high, low] = port.to_be_bytes();
-    let tail = [high, low, protocol.number(), 0];
-    Some(match address {
+    let tail = [high, low, protocol, 0];
+    match address {
         IpAddr::V4(address) => {
             let mut bytes = [0; 8];
             bytes[..4].copy_from_slice(&address.octets());
@@ -56,12 +70,27 @@ pub(super) fn service_key(key: &ServiceKey) -> Option<Key> {
             bytes[16..].copy_from_slice(&tail);
             Key::V6(bytes)
         }
-    })
+    }
 }
 
 /// The other way; `None` for a protocol that is not balanced.
 pub(super) fn key_from_parts(address: IpAddr, port: [u8; 2], protocol: u8) -> Option<ServiceKey> {
-    let protocol = [Protocol::Tcp, Protocol::Udp]
+    if protocol == 0 {
+        let first = match address {
+            IpAddr::V4(address) => address.octets(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, rest @ ..] = address.octets();
+                if rest != [0; 12] {
+                    return None;
+                }
+                [a, b, c, d]
+            }
+        };
+        let mark = NonZeroU32::new(u32::from_be_bytes(first)).filter(|_| port == [0, 0])?;
+        let family = Family::from(address);
+        return Some(ServiceKey::Mark { family, mark });
+    }
+    let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
         .into_iter()
         .find(|candidate| candidate.number() == protocol)?;
     Some(ServiceKey::Address {
@@ -278,6 +307,30 @@ mod tests {
 
     use super::*;
 
+    fn there_and_back(key: &ServiceKey) -> Option<ServiceKey> {
+        match service_key(key) {
+            Key::V4(bytes) => key_from4(bytes),
+            Key::V6(bytes) => key_from6(bytes),
+        }
+    }
+
+    #[test]
+    fn marks_come_back_as_they_were() {
+        for family in [Family::V4, Family::V6] {
+            for mark in [1, 7, 0x0102_0304, u32::MAX] {
+                let mark = NonZeroU32::new(mark).expect("not zero");
+                let key = ServiceKey::Mark { family, mark };
+                assert_eq!(there_and_back(&key), Some(key));
+            }
+        }
+        // What no director writes.
+        assert_eq!(key_from4([0; 8]), None);
+        assert_eq!(key_from4([0, 0, 0, 7, 0, 80, 0, 0]), None);
+        let mut bytes = [0; 20];
+        (bytes[3], bytes[15]) = (7, 1);
+        assert_eq!(key_from6(bytes), None);
+    }
+
     #[test]
     fn keys_come_back_as_they_were() {
         for text in ["192.0.2.1", "2001:db8::1"] {
@@ -286,11 +339,7 @@ mod tests {
                 address: text.parse().expect("an address"),
                 port: 0x1234,
             };
-            let back = match service_key(&key).expect("an address has a key") {
-                Key::V4(bytes) => key_from4(bytes),
-                Key::V6(bytes) => key_from6(bytes),
-            };
-            assert_eq!(back, Some(key));
+            assert_eq!(there_and_back(&key), Some(key));
             let address: IpAddr = text.parse().expect("an address");
             assert_eq!(from_mapped(mapped(address)), address);
             assert_eq!(narrow(wide(address), address.is_ipv6()), address);

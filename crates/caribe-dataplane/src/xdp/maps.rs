@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use caribe_model::ServiceKey;
+use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
 use caribe_packet::server::Server;
@@ -17,7 +18,9 @@ use caribe_packet::verdict::Counters;
 use super::connection_table::{ConnectionTable, V4, V6};
 use super::encoding::{self, Key};
 use super::error::kernel;
+use super::marks::Marks;
 use crate::mapped::{Mapped, MappedArray};
+use crate::marks::NETWORKS;
 use crate::table::Room;
 use crate::{DataplaneError, Traffic};
 
@@ -82,6 +85,16 @@ impl Sizes {
             shape("ROSTER", servers, 8),
             // The packet path's own; pinned, so that replies are still known after an adoption.
             shape("NAT_SERVERS", filter::WORDS as u32, 8),
+            shape("MARK_RULES", 1, 8),
+            shape("MARK_INTERVALS", classify::INTERVALS * 2, 8),
+            Shape {
+                key: 12,
+                ..shape("MARKS4", NETWORKS, 8)
+            },
+            Shape {
+                key: 24,
+                ..shape("MARKS6", NETWORKS, 8)
+            },
             shape("TAGS4", buckets, 8),
             shape("CONNECTIONS4", buckets * WAYS, size_of::<Connection4>()),
             shape("REPLIES4", buckets, 64),
@@ -115,6 +128,8 @@ pub(super) struct Maps {
     pub(super) roster: MappedArray<u64>,
     pub(super) connections4: ConnectionTable<V4>,
     pub(super) connections6: ConnectionTable<V6>,
+    /// The rules for firewall marks.
+    pub(super) marks: Marks,
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
@@ -155,6 +170,10 @@ impl Maps {
                 slots: array.map("CONNECTIONS6")?,
                 replies: array.map("REPLIES6")?,
             },
+            marks: {
+                let (rules, intervals) = (array.map("MARK_RULES")?, array.map("MARK_INTERVALS")?);
+                Marks::take(ebpf, rules, intervals)?
+            },
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
@@ -171,18 +190,16 @@ impl Maps {
     ) -> Result<(), DataplaneError> {
         let words = encoding::service_words(service);
         match encoding::service_key(key) {
-            Some(Key::V4(bytes)) => self.services4.put(&bytes, &words),
-            Some(Key::V6(bytes)) => self.services6.put(&bytes, &words),
-            None => Ok(()),
+            Key::V4(bytes) => self.services4.put(&bytes, &words),
+            Key::V6(bytes) => self.services6.put(&bytes, &words),
         }
     }
 
     /// Takes a service away.
     pub(super) fn delete_service(&mut self, key: &ServiceKey) -> Result<(), DataplaneError> {
         match encoding::service_key(key) {
-            Some(Key::V4(bytes)) => self.services4.delete(&bytes),
-            Some(Key::V6(bytes)) => self.services6.delete(&bytes),
-            None => Ok(()),
+            Key::V4(bytes) => self.services4.delete(&bytes),
+            Key::V6(bytes) => self.services6.delete(&bytes),
         }
     }
 

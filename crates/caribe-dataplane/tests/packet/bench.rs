@@ -534,7 +534,9 @@ fn carries_right_checksums(frame: &Frame) -> bool {
                 Body::Udp(udp) => udp.checksum_error == 0,
                 Body::Inner(inner) | Body::Gre(_, inner) => right(inner),
                 Body::Gue(gue) => right(&gue.inner),
-                Body::Icmp { .. } | Body::Raw(..) => true,
+                Body::Icmp { .. } => true,
+                // A piece of a packet: its checksum is of the whole.
+                Body::Raw(..) => false,
             }
     }
     right(&frame.packet)

@@ -331,7 +331,11 @@ impl Random {
         frame.with(|frame| {
             frame.packet.destination = destination;
             match (kind, flow.net) {
-                (0, Net::V4) => frame.packet.fragment = fragment,
+                (0, Net::V4) => {
+                    frame.packet.fragment = fragment;
+                    // Later fragments are of packets whose first one never comes.
+                    frame.packet.id = if fragment.1 > 0 { 0x4321 } else { 0x1234 };
+                }
                 (0, Net::V6) | (1, _) => {
                     frame.packet.body = Body::Raw(protocol, vec![17; 24]);
                 }

@@ -86,7 +86,6 @@ impl Model {
     /// What becomes of a frame.
     pub(crate) fn handle(&mut self, side: Side, frame: &Frame) -> Expected {
         let packet = &frame.packet;
-        let is_fragment = packet.fragment != (false, 0);
         let (protocol, flags) = match &packet.body {
             Body::Tcp(tcp) => (6, tcp.flags),
             Body::Udp(_) => (17, 0),
@@ -96,7 +95,12 @@ impl Model {
                     [Verdict::DroppedFragment, Verdict::PassedFragment],
                 );
             }
-            Body::Raw(0 | 43 | 60, _) if packet.source.is_ipv6() => {
+            // Random options, as the first byte says with UDP behind them, reach beyond the packet.
+            Body::Raw(0 | 60, _) if packet.source.is_ipv6() => {
+                return Expected::Dropped(Verdict::DroppedMalformed);
+            }
+            // A random routing header has segments left.
+            Body::Raw(43, _) if packet.source.is_ipv6() => {
                 return self.stranger(
                     packet.destination,
                     [
@@ -110,7 +114,8 @@ impl Model {
                 return Expected::Passed(Verdict::PassedProtocol);
             }
         };
-        if packet.source.is_ipv4() && is_fragment {
+        // No later fragment of the random traffic is of a packet whose first one came.
+        if packet.source.is_ipv4() && packet.fragment.1 > 0 {
             return self.stranger(
                 packet.destination,
                 [Verdict::DroppedFragment, Verdict::PassedFragment],

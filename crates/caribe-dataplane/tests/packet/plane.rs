@@ -105,6 +105,7 @@ pub(crate) struct Plane {
     connections6: Array<MapData, [u8; size_of::<Connection6>()]>,
     replies: [Array<MapData, [u64; WAYS as usize]>; 2],
     nat_servers: Array<MapData, u64>,
+    fragments: HashMap<MapData, [u8; 40], [u8; 12]>,
     decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
     decapsulate_counts: PerCpuArray<MapData, u64>,
 }
@@ -171,6 +172,7 @@ impl Plane {
             connections6: map!(ebpf, "CONNECTIONS6"),
             replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
             nat_servers: map!(ebpf, "NAT_SERVERS"),
+            fragments: map!(ebpf, "FRAGMENTS"),
             decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
             decapsulate_counts: map!(ebpf, "DECAPSULATE_COUNTS"),
             settings: default_settings(sizes),
@@ -225,6 +227,10 @@ impl Plane {
             .expect("keys")
         {
             self.services6.remove(&key).expect("a key that is there");
+        }
+        let fragments = self.fragments.keys().collect::<Result<Vec<_>, _>>();
+        for key in fragments.expect("keys") {
+            self.fragments.remove(&key).expect("a key that is there");
         }
         for map in [&mut self.vips, &mut self.decapsulate_vips] {
             for key in map.keys().collect::<Result<Vec<_>, _>>().expect("keys") {

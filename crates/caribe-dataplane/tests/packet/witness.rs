@@ -70,9 +70,8 @@ fn finds_nothing_wrong(frames: &[Vec<u8>]) -> Result<(), Failed> {
             [protocols, "", ref statuses @ ..] if statuses.len() == CHECKSUMS.len() => {
                 let mut bad = None;
                 // tshark sums up what an error quotes of a segment, which is cut short.
-                let is_quoted = |name: &str| {
-                    protocols.contains(":icmp") && matches!(&name[..3], "tcp" | "udp")
-                };
+                let is_quoted =
+                    |name: &str| protocols.contains(":icmp") && matches!(&name[..3], "tcp" | "udp");
                 for (at, status) in statuses.iter().enumerate() {
                     if is_quoted(CHECKSUMS[at]) {
                         continue;

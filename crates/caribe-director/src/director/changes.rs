@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use caribe_dataplane::Snapshot;
-use caribe_model::{ServiceKey, Table, Timeouts};
+use caribe_model::{ServiceKey, Table, TableError, Timeouts};
 
 use super::Director;
 use super::desired::Stale;
@@ -99,6 +99,28 @@ impl Director {
             }
             None => Ok(()),
         }
+    }
+
+    /// The table as it would be with every server up, which is what a file can say of it; and the
+    /// interface for VIPs of services that no block has.
+    ///
+    /// # Errors
+    ///
+    /// When no table can hold it: then none does.
+    pub fn to_save(&self) -> Result<(Table, Option<String>), TableError> {
+        let mut table = Table::default();
+        let Some(intent) = &self.intent else {
+            return Ok((table, None));
+        };
+        let weight: WeightRule<'_> = &|_, server| Some(server.server.weight);
+        let configured = intent.services.iter().map(|service| &service.key);
+        for key in configured.chain(self.overrides.added(intent)) {
+            if let Some(service) = self.overrides.service(key, intent, weight) {
+                table.insert(*key, service)?;
+            }
+        }
+        let interface = intent.addresses.first().map(|it| it.interface.clone());
+        Ok((table, interface))
     }
 
     /// Counts a service and its servers, or all, from zero on, in the table of `ipvsadm`.

@@ -701,7 +701,7 @@ fn an_interface_that_is_missing_is_tried_again_and_said_once() {
 }
 
 #[test]
-fn inactive_services_and_servers_and_marks_are_left_alone() {
+fn inactive_services_and_servers_are_left_alone_and_marks_are_not() {
     let mut inactive = service(1, vec![server(1, 1)]);
     inactive.active = false;
     let mut marked = service(2, vec![server(1, 1)]);
@@ -710,8 +710,15 @@ fn inactive_services_and_servers_and_marks_are_left_alone() {
     half.servers[1].active = false;
     let director = running(setup(), config(vec![inactive, marked, half]));
     let watched: Vec<_> = director.servers.keys().copied().collect();
-    assert_eq!(watched, [id(3, 1)]);
-    assert_eq!(director.desired().len(), 1);
+    let marked = MonitorId {
+        service: ServiceKey::Mark {
+            family: caribe_model::Family::V4,
+            mark: std::num::NonZeroU32::new(7).expect("not zero"),
+        },
+        server: id(2, 1).server,
+    };
+    assert_eq!(watched, [id(3, 1), marked]);
+    assert_eq!(director.desired().len(), 2);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use caribe_config::Source;
 use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::chronicle::Chronicle;
@@ -22,6 +23,7 @@ use super::memory::{recall, remember};
 use super::notifier::Notifier;
 use super::plane::Plane;
 use super::runtime_dir::RuntimeDir;
+use super::saving::save_now;
 use super::{DirectorError, Options, journal, order_book};
 use crate::{Change, ChangeRefusal, Director, Effect, Ending, Event, Intent, Setup};
 
@@ -38,6 +40,8 @@ pub(super) struct Actor {
     director: Director,
     clock: Clock,
     config: PathBuf,
+    /// The configuration as it was last read and found legal.
+    read: watch::Sender<Source>,
     memory: PathBuf,
     order_book: PathBuf,
     chronicle: Chronicle,
@@ -86,8 +90,12 @@ impl Actor {
             path: options.config.clone(),
             diagnostics: diagnostics.join("\n"),
         };
-        let (config, warnings) = match load(options.config.clone()).await {
-            Loaded::Usable { config, warnings } => (config, warnings),
+        let (config, warnings, source) = match load(options.config.clone()).await {
+            Loaded::Usable {
+                config,
+                warnings,
+                source,
+            } => (config, warnings, source),
             Loaded::Refused { diagnostics } => return Err(refused(diagnostics)),
         };
         let intent = Intent::new(&config, &options.interfaces)
@@ -141,11 +149,17 @@ impl Actor {
             remembered,
             orders,
         };
-        let loaded = Event::from(Loaded::Usable { config, warnings });
+        let read = watch::Sender::new(source.clone());
+        let loaded = Event::from(Loaded::Usable {
+            config,
+            warnings,
+            source,
+        });
         Ok(Actor {
             director: Director::new(setup, clock.now()),
             clock,
             config: options.config,
+            read,
             memory: directory.memory(),
             order_book,
             chronicle: Chronicle::new(),
@@ -243,7 +257,14 @@ impl Actor {
                 // Certificates may have changed with the file, or without it.
                 self.monitors.reread();
                 let (path, later) = (self.config.clone(), self.later.clone());
-                tokio::spawn(async move { tell(&later, load(path).await.into()) });
+                let read = self.read.clone();
+                tokio::spawn(async move {
+                    let loaded = load(path).await;
+                    if let Loaded::Usable { source, .. } = &loaded {
+                        read.send_replace(source.clone());
+                    }
+                    tell(&later, loaded.into());
+                });
             }
             Effect::Apply(table) => {
                 let applied = self.plane.call(move |plane| plane.apply(&table)).await;
@@ -388,6 +409,21 @@ impl Actor {
                 drop(answer.send(Ok(history)));
             }
             Query::Happenings(after, answer) => drop(answer.send(self.chronicle.after(after))),
+            Query::Save(answer) => {
+                let (table, interface) = match self.director.to_save() {
+                    Ok(wanted) => wanted,
+                    Err(error) => {
+                        drop(answer.send(Err(words(error))));
+                        return;
+                    }
+                };
+                let (path, source) = (self.config.clone(), self.read.borrow().clone());
+                // Beside the actor: names in the file may have to be resolved.
+                tokio::task::spawn_blocking(move || {
+                    let saved = save_now(&path, &source, &table, interface.as_deref());
+                    drop(answer.send(saved.map_err(words)));
+                });
+            }
             Query::Zero(service, answer) => {
                 let zeroed = match self.snapshot().await {
                     Ok(snapshot) => self.director.zero(service.as_ref(), &snapshot),

@@ -12,6 +12,7 @@
 //! | `POST /v1/orders` | takes the operator's order in the body, an [`OrderRequest`]: 204 |
 //! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`crate::HappeningsQuery`] |
 //! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
+//! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -45,7 +46,7 @@ use super::DirectorError;
 use super::peer::Peer;
 use crate::{
     Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HistoryQuery,
-    LiveTable, OrderRefusal, OrderRequest, ServerHistory, Status,
+    LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
 };
 
 /// Connections at one time; more wait in the socket's backlog.
@@ -87,6 +88,8 @@ impl ControlPaths {
     pub const EVENTS: &'static str = "/v1/events";
     /// Path of what happened to servers in the last day.
     pub const HISTORY: &'static str = "/v1/history";
+    /// Path where what was changed by hand is written into the configuration file.
+    pub const SAVE: &'static str = "/v1/save";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -121,6 +124,7 @@ pub(super) enum Query {
     /// What happened after that number.
     Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
     Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
+    Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
         Option<ServiceKey>,
         oneshot::Sender<Result<(), ChangeRefusal>>,
@@ -224,6 +228,7 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::ORDERS, post(watching::order))
         .route(ControlPaths::EVENTS, get(watching::events))
         .route(ControlPaths::HISTORY, get(watching::history))
+        .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -289,6 +294,14 @@ async fn batch(
 
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
     make(&queries, Change::Revert).await
+}
+
+async fn save(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    match ask(&queries, Query::Save).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(reason)) => failure(StatusCode::CONFLICT, &reason),
+        None => gone(),
+    }
 }
 
 async fn zero(

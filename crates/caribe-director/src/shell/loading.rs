@@ -15,6 +15,8 @@ pub(super) enum Loaded {
         config: Box<Config>,
         /// Rendered, one element each.
         warnings: Vec<String>,
+        /// What it was read from.
+        source: Source,
     },
     /// It has errors, or could not be read.
     Refused {
@@ -26,7 +28,9 @@ pub(super) enum Loaded {
 impl From<Loaded> for Event {
     fn from(loaded: Loaded) -> Self {
         match loaded {
-            Loaded::Usable { config, warnings } => Event::ConfigLoaded {
+            Loaded::Usable {
+                config, warnings, ..
+            } => Event::ConfigLoaded {
                 config,
                 warnings,
                 forwarding: kernel::forwarding(),
@@ -68,6 +72,7 @@ fn load_now(path: &Path) -> Loaded {
         Some(config) => Loaded::Usable {
             config: Box::new(config),
             warnings: diagnostics,
+            source,
         },
         None => Loaded::Refused { diagnostics },
     }

@@ -1,6 +1,6 @@
 //! Rules that give packets a firewall mark, without netfilter: for services with `fwmark`.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::in_mark;
 
@@ -16,7 +16,6 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .fallback(Fallback::Required)
-    .not_yet(Topic::Marks)
     .meaning("The mark that packets get: the `fwmark` of the service that shall take them."),
     in_mark("address", Kind::Network)
         .fallback(Fallback::Required)

@@ -72,7 +72,6 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .default("0")
-    .not_yet(Topic::Marks)
     .meaning("Firewall mark that keys the service instead of protocol, VIP and port; 0: none."),
     in_virtual("sorry_server", Kind::Address)
         .not_yet(Topic::SorryServers)

@@ -89,6 +89,9 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                     });
                     answer.send(results.collect()).expect("asked for");
                 }
+                Query::Save(answer) => {
+                    answer.send(Err("changed".to_owned())).expect("asked for");
+                }
                 Query::Zero(_, answer) => {
                     answer.send(Ok(())).expect("asked for");
                 }
@@ -188,6 +191,9 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
     }
 
+    let answer = exchange(&path, &send("POST", ControlPaths::SAVE, &())).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(answer.ends_with(r#"{"error":"changed"}"#), "{answer}");
     let nonsense = send("POST", ControlPaths::OVERRIDES, &"nonsense");
     let answer = exchange(&path, &nonsense).await;
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
