@@ -710,7 +710,7 @@ fn inactive_services_and_servers_are_left_alone_and_marks_are_not() {
     half.servers[1].active = false;
     let director = running(setup(), config(vec![inactive, marked, half]));
     let watched: Vec<_> = director.servers.keys().copied().collect();
-    let marked = MonitorId {
+    let marked = ServerId {
         service: ServiceKey::Mark {
             family: caribe_model::Family::V4,
             mark: std::num::NonZeroU32::new(7).expect("not zero"),
