@@ -1,8 +1,6 @@
 //! Any bytes as an lvs.cf: reading ends, without a panic, and the tree loses nothing.
 //!
-//! `cargo +nightly fuzz run lvs_cf fuzz/corpus/lvs_cf crates/caribe-config/corpus/good` (and
-//! `bad`, `strict`) starts from the files of the test corpus; what is found goes to the first
-//! directory.
+//! It starts from the files of the test corpus, which `Cargo.toml` names.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};

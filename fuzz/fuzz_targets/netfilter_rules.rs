@@ -1,7 +1,6 @@
 //! Any bytes as netfilter's rules: reading ends, without a panic, and what it makes is lvs.cf.
 //!
-//! `cargo +nightly fuzz run netfilter_rules fuzz/corpus/netfilter_rules
-//! crates/caribe-config/corpus/import` starts from real lists of rules.
+//! It starts from real lists of rules, which `Cargo.toml` names.
 #![no_main]
 
 use caribe_config::{FixedResolver, Mode, Severity, Source, import, parse};

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Lab,
     /// Boot another kernel in an emulator.
     Guest,
+    /// Run the fuzz targets, whose engine is C++.
+    Fuzz,
 }
 
 /// Something needed: how to see that it is there, and the Debian package that brings it.
@@ -67,6 +69,7 @@ const NEEDS: &[Need] = &[
         "seabios",
     ),
     need(Purpose::Guest, "/bin/busybox", "busybox-static"),
+    need(Purpose::Fuzz, "c++", "g++"),
 ];
 
 /// The toolchain of the BPF object on Debian 12.

@@ -8,6 +8,7 @@
 mod bench;
 mod bpf;
 mod demo;
+mod fuzz;
 mod interrupt;
 mod machine;
 mod report;
@@ -44,6 +45,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Build the BPF object from source and put it where the crates take it from.
     Bpf(bpf::Arguments),
+    /// Give the parsers of what others send all kinds of bytes, for a bounded time.
+    Fuzz(fuzz::Arguments),
     /// Install everything that the other commands need, and do nothing else.
     Setup,
 }
@@ -76,8 +79,13 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(arguments) => test::run(&repository, &arguments),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Bpf(arguments) => bpf::run(&repository, &arguments),
+        Task::Fuzz(arguments) => {
+            machine::prepare(&[Purpose::Fuzz])?;
+            println!("{}", fuzz::run(&repository, &arguments)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Setup => {
-            machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest])?;
+            machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest, Purpose::Fuzz])?;
             bpf::toolchain::Toolchain::find_or_install()?;
             println!("everything is there");
             Ok(ExitCode::SUCCESS)

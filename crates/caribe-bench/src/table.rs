@@ -58,13 +58,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
 
     let entries = usize::from(arguments.services) * usize::from(arguments.servers);
-    let all = director.reload(&lvs_cf(arguments, 2, 1))?;
-    let (listed, listing) = director.list()?;
-    ensure!(
-        listed == usize::from(arguments.services) + entries,
-        "{listed} services and servers are listed, not {} and {entries}",
-        arguments.services
-    );
+    let begin = now();
+    let mut all = director.reload(&lvs_cf(arguments, 2, 1))?;
+    let wanted = usize::from(arguments.services) + entries;
+    // Servers may still be waiting for their monitors: they are not in place then.
+    let (listed, listing) = loop {
+        let (listed, listing) = director.list()?;
+        if listed == wanted {
+            break (listed, listing);
+        }
+        ensure!(
+            begin.elapsed() < PATIENCE,
+            "{listed} services and servers are listed, not {wanted}"
+        );
+        all = begin.elapsed();
+    };
     let what = format!(
         "{} services, {entries} servers in place",
         arguments.services

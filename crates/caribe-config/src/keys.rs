@@ -223,20 +223,10 @@ pub enum Topic {
     Quorum,
     /// Programs that are told of changes.
     Notification,
-    /// Client affinity.
-    Persistence,
     /// Sorry servers.
     SorryServers,
-    /// How connections are kept, reused and dropped: IPVS's sysctls.
-    Policy,
-    /// How much the director holds.
-    Limits,
-    /// One-packet scheduling.
-    OnePacket,
     /// MSS clamping.
     MssClamp,
-    /// Connection limits of servers.
-    Thresholds,
     /// SCTP.
     Sctp,
     /// Keys of Piranha's own parts, which Caribe does not have.
@@ -261,15 +251,10 @@ impl Topic {
             }
             Topic::Quorum => "they are kept; one server is enough, and each that fails is removed",
             Topic::Notification => "it is kept; nothing is run",
-            Topic::Persistence => "they are kept; clients may change servers between connections",
             Topic::SorryServers => {
                 "it is kept; while no real server is up, connections to the service fail"
             }
-            Topic::Policy => "they are kept; connections are treated as IPVS does by default",
-            Topic::Limits => "they are kept; the data plane has sizes of its own",
-            Topic::OnePacket => "it is kept; datagrams of a client stay with one server",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
-            Topic::Thresholds => "they are kept; no server is ever overloaded",
             Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use caribe_model::{
     Encapsulation, Forwarding, NextHop, Persistence, Policy, Scheduler, SchedulerOptions, Server,
-    ServerKey, Service, ServiceKey, Table, Thresholds, Timeouts,
+    ServerKey, Service, ServiceKey, Table, Thresholds, Timeouts, Tuning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,13 @@ pub trait Dataplane {
     ///
     /// Reports what the kernel refused.
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), DataplaneError>;
+
+    /// Sets what concerns every service alike: defences, the flood guard, ICMP, expirations.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the kernel refused.
+    fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError>;
 
     /// Removes expired connections and corrects counters. To be called every half second or so;
     /// a connection is removed at most a second after it expired.
@@ -112,6 +119,10 @@ pub struct Snapshot {
     /// Packets by verdict name, e.g. `forwarded`, `passed_not_ours`, `dropped_ttl`; every name is
     /// present. The sum is the number of packets seen.
     pub verdicts: BTreeMap<String, u64>,
+    /// What happened to packets beside their verdict, by name, e.g. `displaced_embryonic`; every
+    /// name is present.
+    #[serde(default)]
+    pub events: BTreeMap<String, u64>,
     /// Interfaces that carry the program, with the XDP mode of each.
     pub interfaces: Vec<LiveInterface>,
 }
@@ -185,7 +196,7 @@ pub struct LiveServer {
     pub active: u32,
     /// All other connections.
     pub inactive: u32,
-    /// Templates of persistent clients that name it.
+    /// Templates of persistent clients that name it, as the last sweep counted them.
     #[serde(default)]
     pub persistent: u32,
     /// Counters since the server was added.

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use caribe_packet::connection::{Connection4, Connection6};
+use caribe_packet::policy::Policy;
 use caribe_packet::server::Server;
 use caribe_packet::service::Slot;
 use caribe_packet::settings::Settings;
@@ -33,7 +34,9 @@ unsafe impl Mapped for [u64; 8] {}
 unsafe impl Mapped for Server {}
 // SAFETY: integers only; 8 bytes.
 unsafe impl Mapped for Slot {}
-// SAFETY: integers only; 112 bytes.
+// SAFETY: integers only; 32 bytes.
+unsafe impl Mapped for Policy {}
+// SAFETY: integers only; 128 bytes.
 unsafe impl Mapped for Settings {}
 // SAFETY: integers only; 64 bytes.
 unsafe impl Mapped for Connection4 {}
@@ -54,11 +57,14 @@ unsafe impl Whole for Server {}
 // SAFETY: the fields add up to the size, checked below.
 unsafe impl Whole for Slot {}
 // SAFETY: the fields add up to the size, checked below.
+unsafe impl Whole for Policy {}
+// SAFETY: the fields add up to the size, checked below.
 unsafe impl Whole for Settings {}
 
 const _: () = assert!(size_of::<Server>() == 2 * 16 + 2 * 8 + 3 * 4 + 2 + 2);
 const _: () = assert!(size_of::<Slot>() == 2 * 4);
-const _: () = assert!(size_of::<Settings>() == 4 * 8 + 2 * 4 + 16 * 4 + 2 * 4);
+const _: () = assert!(size_of::<Policy>() == 2 * 4 + 16 + 2 + 6);
+const _: () = assert!(size_of::<Settings>() == 4 * 8 + 2 * 4 + 16 * 4 + 6 * 4);
 
 /// A mapped array of the kernel. It stays valid when the map's descriptor is closed and its pin
 /// removed; the kernel frees the memory when the last user is gone.

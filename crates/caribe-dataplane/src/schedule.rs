@@ -282,9 +282,10 @@ impl Schedule {
                 };
             }
         };
-        let slots = servers
+        let slots = turns(&servers)
             .into_iter()
-            .map(|server| Slot { server, weight: 1 })
+            .zip(servers)
+            .map(|(weight, server)| Slot { server, weight })
             .collect();
         Ok(Layout {
             choice: choice(self.scheduler),
@@ -353,6 +354,23 @@ impl Schedule {
             scaled: None,
         })
     }
+}
+
+/// For each place of a cycle, how much further the next one of another server is; once round if
+/// there is none.
+fn turns(cycle: &[u32]) -> Vec<u32> {
+    // No cycle is longer than `LONGEST_RUN`.
+    let mut turns = vec![cycle.len() as u32; cycle.len()];
+    // Twice backwards, so that the end has seen the start.
+    for at in (0..cycle.len() * 2).rev().map(|at| at % cycle.len()) {
+        let next = (at + 1) % cycle.len();
+        turns[at] = if cycle[at] != cycle[next] {
+            1
+        } else {
+            (turns[next] + 1).min(cycle.len() as u32)
+        };
+    }
+    turns
 }
 
 /// How the packet path chooses for a scheduler.

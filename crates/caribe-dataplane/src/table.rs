@@ -13,10 +13,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use caribe_model::{
-    Encapsulation, Forwarding, Scheduler, SchedulerFlags, ServerKey, ServiceKey, Table,
+    Encapsulation, Forwarding, Persistence, Policy, Protocol, Scheduler, SchedulerFlags, ServerKey,
+    ServiceKey, Table, Thresholds,
 };
 use caribe_packet::service::Choice;
 use caribe_packet::service::Slot;
+use caribe_packet::settings::{ALL_PORTS, FTP};
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
@@ -37,6 +39,28 @@ pub(crate) struct Room {
     pub(crate) cursors: u32,
 }
 
+/// What a service asks for beside its scheduler.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Client affinity.
+    pub(crate) persistence: Option<Persistence>,
+    /// Every datagram is scheduled by itself.
+    pub(crate) one_packet: bool,
+    /// How connections are treated at the edges of their lives.
+    pub(crate) policy: Policy,
+}
+
+impl Terms {
+    /// Those of a service.
+    pub(crate) fn of(service: &caribe_model::Service) -> Self {
+        Terms {
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            policy: service.policy,
+        }
+    }
+}
+
 /// A service in the data plane.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveService {
@@ -44,6 +68,8 @@ pub(crate) struct LiveService {
     pub(crate) id: u32,
     /// Indexes of its servers, oldest first.
     pub(crate) servers: Vec<u32>,
+    /// What it asks for beside its scheduler.
+    pub(crate) terms: Terms,
     /// The scheduler's state at the start of the run.
     pub(crate) schedule: Schedule,
     /// Its slots.
@@ -65,6 +91,8 @@ pub(crate) struct LiveServer {
     pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
+    /// How many connections it takes.
+    pub(crate) thresholds: Thresholds,
 }
 
 /// A server that was removed while connections may still refer to it. Added again, it takes its
@@ -76,6 +104,8 @@ pub(crate) struct Discarded {
     pub(crate) service: Option<ServiceKey>,
     /// Identity.
     pub(crate) key: ServerKey,
+    /// Its connections are to be ended (`expire_nodest_conn`).
+    pub(crate) is_doomed: bool,
     /// When it was removed, in ticks.
     pub(crate) since: u32,
     /// Since when no connection refers to it, in ticks.
@@ -168,6 +198,13 @@ pub(crate) enum Step {
         /// [`Schedule::word`].
         state: u64,
     },
+    /// Write what a service asks for beside its scheduler.
+    PutTerms {
+        /// Id of the service.
+        id: u32,
+        /// What to write.
+        terms: Terms,
+    },
     /// A service has this address.
     PutVip(std::net::IpAddr),
     /// Write a service: packets use its new run from now on.
@@ -235,11 +272,6 @@ impl LiveTable {
         }
     }
 
-    /// What the maps hold, in the director's words.
-    pub(crate) fn table(&self) -> &Table {
-        &self.table
-    }
-
     /// Addresses of all services: also those, written out in full, from which a service's mark
     /// comes.
     pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
@@ -258,6 +290,22 @@ impl LiveTable {
     /// Notes that the maps hold rules for marks from before: the next plan puts its own there.
     pub(crate) fn unsettle_marks(&mut self) {
         self.marks_unsettled = true;
+    }
+
+    /// Which ports services take beside a packet's own.
+    pub(crate) fn wide_services(&self) -> u32 {
+        self.services
+            .keys()
+            .map(|key| match key {
+                ServiceKey::Address { port: 0, .. } => ALL_PORTS,
+                ServiceKey::Address {
+                    protocol: Protocol::Tcp,
+                    port: 21,
+                    ..
+                } => FTP,
+                _ => 0,
+            })
+            .fold(0, |all, one| all | one)
     }
 
     /// Lets what was retired long enough ago be used again.
@@ -306,7 +354,7 @@ impl LiveServer {
             forwarding: self.forwarding,
             weight: self.weights.now,
             encapsulation: self.encapsulation,
-            thresholds: Default::default(),
+            thresholds: self.thresholds,
         }
     }
 }

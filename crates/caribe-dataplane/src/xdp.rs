@@ -24,15 +24,17 @@ mod memory;
 mod next_hops;
 mod options;
 mod pins;
+mod policies;
 pub mod probe;
 mod snapshot;
 mod sweep;
+mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use aya::Ebpf;
-use caribe_model::{NextHop, Table, Timeouts};
+use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 pub use connection_table::{Flow, LiveConnection};
 pub use error::OpenError;
@@ -67,6 +69,12 @@ pub struct XdpDataplane {
     wanted: BTreeSet<String>,
     /// What sweeps remember of each other.
     audit: Audit,
+    /// What concerns every service alike.
+    tuning: Tuning,
+    /// How full the tables are, as the last sweep found: the connections alive.
+    alive: u64,
+    /// Templates by server, as the last sweep counted them.
+    persistent: BTreeMap<u32, u32>,
     adopted: bool,
 }
 
@@ -140,6 +148,12 @@ impl Dataplane for XdpDataplane {
         let mut settings = self.maps.settings.read(0);
         settings.timeouts = encoding::timeouts(&timeouts);
         self.maps.settings.write(0, &settings);
+        Ok(())
+    }
+
+    fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError> {
+        self.tuning = tuning;
+        self.put_tuning();
         Ok(())
     }
 

@@ -6,8 +6,10 @@ use std::num::NonZeroU32;
 
 use caribe_dataplane::Dataplane as _;
 use caribe_dataplane::xdp::XdpDataplane;
+use caribe_dataplane::xdp::probe::Action;
 use caribe_model::{
-    Family, Forwarding, MarkRule, PortRange, Protocol, Scheduler, ServiceKey, Table,
+    Family, Forwarding, MarkRule, Netmask, Persistence, Policy, PortRange, Protocol, Scheduler,
+    ServiceKey, Table,
 };
 use support::*;
 
@@ -184,4 +186,65 @@ fn rules_are_replaced_and_outlive_a_director() {
     assert_eq!(applied.changes, 1, "the rules that were found are replaced");
     assert_eq!(goes(&dataplane, tcp, 3001, "192.0.2.1:103"), None);
     assert_eq!(dataplane.apply(&none).expect("applied").changes, 0);
+}
+
+#[test]
+fn case_112_a_client_has_one_server_on_every_port_of_a_mark() {
+    let private = Private::enter();
+    let mut dataplane = XdpDataplane::open(&private.options()).expect("open");
+    let key = mark(Family::V4, 7);
+    let servers: &[(&str, u32)] = &[("10.0.0.2:0", 1), ("10.0.0.3:0", 1), ("10.0.0.4:0", 1)];
+    let plain = table(Forwarding::Direct, &[(key, Scheduler::Rr, servers)]);
+    let service = caribe_model::Service {
+        persistence: Some(Persistence {
+            timeout: 60,
+            netmask: Netmask::host(Family::V4),
+        }),
+        ..plain.service(&key).expect("it is there").clone()
+    };
+    let mut table = Table::default();
+    table.insert(key, service).expect("legal");
+    table.set_marks(vec![https_and_http()]).expect("legal");
+    apply(&mut dataplane, &table);
+    let tcp = Protocol::Tcp;
+    let first = goes(&dataplane, tcp, 1000, "192.0.2.1:80").expect("a server");
+    for (port, to) in [
+        (1001, "192.0.2.1:443"),
+        (1002, "192.0.2.1:80"),
+        (1003, "192.0.2.1:443"),
+    ] {
+        assert_eq!(goes(&dataplane, tcp, port, to), Some(first), "{to}");
+    }
+    let other = frame(tcp, "198.51.100.8:1000", "192.0.2.1:443", SYN);
+    assert_ne!(send(&dataplane, &other), Some(first), "another client");
+}
+
+#[test]
+fn case_126_with_cache_bypass_what_no_server_can_take_goes_where_it_was_going() {
+    let private = Private::enter();
+    let mut dataplane = XdpDataplane::open(&private.options()).expect("open");
+    let key = mark(Family::V4, 7);
+    let plain = table(Forwarding::Direct, &[(key, Scheduler::Rr, &[])]);
+    for cache_bypass in [false, true] {
+        let service = caribe_model::Service {
+            policy: Policy {
+                cache_bypass,
+                ..Policy::default()
+            },
+            ..plain.service(&key).expect("it is there").clone()
+        };
+        let mut table = Table::default();
+        table.insert(key, service).expect("legal");
+        table.set_marks(vec![https_and_http()]).expect("legal");
+        apply(&mut dataplane, &table);
+        let packet = frame(Protocol::Tcp, "198.51.100.7:9", "192.0.2.1:443", SYN);
+        let outcome = dataplane.probe(&packet, None).expect("probe");
+        if cache_bypass {
+            assert_eq!(outcome.action, Action::Pass);
+            assert_eq!(outcome.frame, packet, "as it came");
+        } else {
+            assert_eq!(outcome.action, Action::Transmit, "an ICMP error");
+        }
+    }
+    assert_eq!(dataplane.connections().expect("a list").count(), 0);
 }

@@ -90,6 +90,8 @@ pub struct Director {
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
     undo: Option<Overrides>,
+    /// The connection table is nearly full.
+    crowded: bool,
     /// Servers that left the file and finish their connections.
     draining: Draining,
     /// The table as last sent to the data plane.
@@ -174,6 +176,7 @@ impl Director {
             happenings: 0,
             overrides: Overrides::default(),
             undo: None,
+            crowded: false,
             draining: Draining::default(),
             desired: Table::default(),
             stale: Stale::Everything,
@@ -249,6 +252,7 @@ impl Director {
             Event::Attached(result) => self.attached(result.err(), now, effects),
             Event::NextHopRefused(_, trouble)
             | Event::TimeoutsRefused(trouble)
+            | Event::TuningRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
             | Event::NotRemembered(trouble)
             | Event::OrdersNotKept(trouble)
@@ -307,6 +311,7 @@ impl Director {
                 self.rates.sample(&snapshot);
                 self.zeroed.keep(&snapshot);
                 self.sample_draining(&snapshot, effects);
+                self.sample_crowd(&snapshot);
                 self.complain_of_unseen_replies(&snapshot, effects);
                 self.sample_trouble.note(None, effects);
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use caribe_config::config::FloatingAddress;
 use caribe_health::{MonitorId, Presumption, ServerId, Settings};
-use caribe_model::{NextHop, Table, Timeouts};
+use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 use crate::{Happening, Notice, NotifyProgram, StandingOrder};
 
@@ -25,6 +25,8 @@ pub enum Effect {
     Apply(Table),
     /// Set the idle timeouts of connections.
     SetTimeouts(Timeouts),
+    /// Set what concerns every service alike.
+    SetTuning(Tuning),
     /// Tell the data plane the way to an address.
     SetNextHop(IpAddr, Option<NextHop>),
     /// Have the data plane on exactly these interfaces.

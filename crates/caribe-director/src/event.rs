@@ -36,6 +36,8 @@ pub enum Event {
     NextHopRefused(IpAddr, String),
     /// [`crate::Effect::SetTimeouts`] could not be done.
     TimeoutsRefused(String),
+    /// [`crate::Effect::SetTuning`] could not be done.
+    TuningRefused(String),
     /// The end of [`crate::Effect::Apply`].
     Applied(Result<Applied, String>),
     /// The end of [`crate::Effect::Attach`].

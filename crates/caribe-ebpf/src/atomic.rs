@@ -1,7 +1,7 @@
 //! Atomic operations on words in maps.
 
 use core::intrinsics::AtomicOrdering::{AcqRel, Acquire, Relaxed};
-use core::intrinsics::{atomic_cxchg, atomic_or, atomic_xadd};
+use core::intrinsics::{atomic_and, atomic_cxchg, atomic_or, atomic_xadd};
 
 /// Puts `new` where `old` is; true if it was.
 ///
@@ -48,6 +48,17 @@ pub unsafe fn add(word: *mut u64, addend: u64) {
 pub unsafe fn set_bits(word: *mut u64, bits: u64) {
     // SAFETY: passed on to the caller.
     unsafe { atomic_or::<u64, u64, { Relaxed }>(word, bits) };
+}
+
+/// Clears bits.
+///
+/// # Safety
+///
+/// `word` points to an aligned word in a map.
+#[inline(always)]
+pub unsafe fn clear_bits(word: *mut u64, bits: u64) {
+    // SAFETY: passed on to the caller.
+    unsafe { atomic_and::<u64, u64, { Relaxed }>(word, !bits) };
 }
 
 /// Reads a word that others may be writing.

@@ -10,53 +10,81 @@ use caribe_packet::hash::{
 };
 use caribe_packet::least::{Candidate, MOST_SLOTS, Rule, draw};
 use caribe_packet::server::Load;
-use caribe_packet::service::{Choice, Service, Slot, rotate};
+use caribe_packet::service::{Choice, MOST_TURNS, Service, Slot, further, rotate};
 
 use crate::atomic;
 use crate::family::Family;
 use crate::maps::{CURSORS, LOADS, SLOTS};
 use crate::packet::Packet;
 
-/// The server that the service's scheduler picks, if any can take a connection.
-#[inline(always)]
-pub fn server<F: Family<WORDS>, const WORDS: usize>(
-    service: &Service,
-    packet: &Packet<F::Address>,
-) -> Option<u32> {
-    let Service { base, length, .. } = *service;
-    if length == 0 {
-        return None;
+/// Some of the choices: those of one chapter.
+pub trait Choose {
+    /// The server that the service's scheduler picks; 0 if none can take a connection.
+    fn server<F: Family<WORDS>, const WORDS: usize>(
+        service: &Service,
+        packet: &Packet<F::Address>,
+    ) -> u32;
+}
+
+/// By comparing all slots.
+pub enum Comparing {}
+
+impl Choose for Comparing {
+    #[inline(always)]
+    fn server<F: Family<WORDS>, const WORDS: usize>(
+        service: &Service,
+        _packet: &Packet<F::Address>,
+    ) -> u32 {
+        let Service { base, length, .. } = *service;
+        if length == 0 {
+            0
+        } else {
+            least(base, length, rule(service.choice).0)
+        }
     }
-    if service.choice == Choice::Rotate as u8 {
-        let cursor = CURSORS.get_ptr_mut(service.cursor)?;
-        // SAFETY: a word of a map.
-        let picks = unsafe { atomic::fetch_add(cursor, 1) };
-        let slot = SLOTS.get(base.wrapping_add(rotate(service, picks)))?;
-        return Some(slot.server);
+}
+
+/// By a hash of the packet.
+pub enum ByHash {}
+
+impl Choose for ByHash {
+    #[inline(always)]
+    fn server<F: Family<WORDS>, const WORDS: usize>(
+        service: &Service,
+        packet: &Packet<F::Address>,
+    ) -> u32 {
+        let Service { base, length, .. } = *service;
+        let flags = service.flags as u32;
+        if length == 0 {
+            0
+        } else if service.choice == Choice::DestinationHash as u8 {
+            hashed(base, length, F::fold(packet.destination), 0)
+        } else if service.choice == Choice::SourceHash as u8 {
+            hashed(base, length, client::<F, WORDS>(service, packet), flags)
+        } else {
+            maglev(base, length, client::<F, WORDS>(service, packet), flags)
+        }
     }
-    let number = if service.choice == Choice::TwoDrawn as u8 {
-        two_drawn(base, length)
-    } else if service.choice == Choice::DestinationHash as u8 {
-        hashed(base, length, F::fold(packet.destination), 0)
-    } else if service.choice == Choice::SourceHash as u8 {
-        hashed(
-            base,
-            length,
-            client::<F, WORDS>(service, packet),
-            service.flags as u32,
-        )
-    } else if service.choice == Choice::Maglev as u8 {
-        maglev(
-            base,
-            length,
-            client::<F, WORDS>(service, packet),
-            service.flags as u32,
-        )
-    } else {
-        least(base, length, rule(service.choice).0)
-    };
-    // No server has index 0.
-    if number == 0 { None } else { Some(number) }
+}
+
+/// By a cursor that rotates, or by drawing two.
+pub enum Drawn {}
+
+impl Choose for Drawn {
+    #[inline(always)]
+    fn server<F: Family<WORDS>, const WORDS: usize>(
+        service: &Service,
+        _packet: &Packet<F::Address>,
+    ) -> u32 {
+        let Service { base, length, .. } = *service;
+        if length == 0 {
+            0
+        } else if service.choice == Choice::Rotate as u8 {
+            rotated(base, length, service.cycle_start, service.cursor)
+        } else {
+            two_drawn(base, length)
+        }
+    }
 }
 
 /// What sh and mh hash of a packet.
@@ -91,6 +119,41 @@ fn rule(choice: u8) -> Rule {
         Some(rule) => rule,
         None => Rule::OVERHEAD,
     }
+}
+
+/// The next server of a rotation that is not overloaded; 0 for none.
+///
+/// Slots are passed over a server at a time. Having come round, the cursor stands where it stood.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> u32 {
+    let Some(cursor) = CURSORS.get_ptr_mut(cursor) else {
+        return 0;
+    };
+    // SAFETY: a word of a map.
+    let picks = unsafe { atomic::fetch_add(cursor, 1) };
+    let mut at = rotate(length, cycle_start, picks);
+    let mut passed = 0;
+    for _ in 0..MOST_TURNS {
+        let Some(slot) = SLOTS.get(base.wrapping_add(at)) else {
+            return 0;
+        };
+        let Some(load) = LOADS.get_ptr(slot.server) else {
+            return slot.server;
+        };
+        // SAFETY: a word of a map.
+        if Load(unsafe { atomic::load(load) }).overloaded() == 0 {
+            return slot.server;
+        }
+        passed += slot.weight as u64;
+        if passed >= length as u64 {
+            return 0;
+        }
+        // SAFETY: a word of a map.
+        unsafe { atomic::add(cursor, slot.weight as u64) };
+        at = further(length, cycle_start, at, slot.weight);
+    }
+    0
 }
 
 /// The best server of a run of slots by a [`Rule`]; 0 for none.
@@ -140,7 +203,10 @@ fn drawn(base: u32, length: u32, sum: u64) -> Option<(&'static Slot, Load)> {
     // SAFETY: the helper has no precondition.
     let random = unsafe { bpf_get_prandom_u32() };
     let at = at_weight(base, length, draw(random, sum));
-    loaded(base.wrapping_add(at))
+    if at == 0 {
+        return None;
+    }
+    loaded(base.wrapping_add(at - 1))
 }
 
 /// Weights of a run of slots, added up.
@@ -152,15 +218,22 @@ extern "C" fn sum_of_weights(base: u32, length: u32) -> u64 {
         if at >= length {
             break;
         }
-        let Some(slot) = SLOTS.get(base.wrapping_add(at)) else {
+        let Some((slot, load)) = loaded(base.wrapping_add(at)) else {
             break;
         };
-        sum += slot.weight as u64;
+        sum += open_weight(slot, load);
     }
     sum
 }
 
-/// The place in a run of slots at which the weights first add up to this number or more.
+/// The weight of a slot, 0 if its server is overloaded.
+#[inline(always)]
+fn open_weight(slot: &Slot, load: Load) -> u64 {
+    slot.weight as u64 * (load.overloaded() ^ 1)
+}
+
+/// The place in a run of slots, counted from 1, at which the weights first add up to this number or
+/// more; 0 for none. A slot without weight is passed over.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn at_weight(base: u32, length: u32, number: u64) -> u32 {
@@ -169,12 +242,13 @@ extern "C" fn at_weight(base: u32, length: u32, number: u64) -> u32 {
         if at >= length {
             break;
         }
-        let Some(slot) = SLOTS.get(base.wrapping_add(at)) else {
+        let Some((slot, load)) = loaded(base.wrapping_add(at)) else {
             break;
         };
-        sum += slot.weight as u64;
-        if sum >= number {
-            return at;
+        let weight = open_weight(slot, load);
+        sum += weight;
+        if weight > 0 && sum >= number {
+            return at + 1;
         }
     }
     0
@@ -184,22 +258,18 @@ extern "C" fn at_weight(base: u32, length: u32, number: u64) -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
-    let first = bucket(origin);
-    let Some(slot) = slot_of(base, length, first) else {
+    if length < BUCKETS {
         return 0;
-    };
-    if slot.weight > 0 {
-        return slot.server;
     }
-    if flags & FALLBACK as u32 == 0 {
-        return 0;
+    let first = bucket(origin);
+    let server = open_server(base, length, first);
+    if server != 0 || flags & FALLBACK as u32 == 0 {
+        return server;
     }
     for tried in 0..BUCKETS {
-        let Some(slot) = slot_of(base, length, next_bucket(first, tried)) else {
-            return 0;
-        };
-        if slot.weight > 0 {
-            return slot.server;
+        let server = open_server(base, length, next_bucket(first, tried));
+        if server != 0 {
+            return server;
         }
     }
     0
@@ -210,34 +280,38 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
     let first = maglev_slot(origin, length);
-    let Some(slot) = slot_of(base, length, first) else {
-        return 0;
-    };
-    if slot.weight > 0 {
-        return slot.server;
-    }
-    if flags & FALLBACK as u32 == 0 {
-        return 0;
+    let server = open_server(base, length, first);
+    if server != 0 || flags & FALLBACK as u32 == 0 {
+        return server;
     }
     for tried in 0..MOST_PROBES {
-        let Some(slot) = slot_of(base, length, next_maglev_slot(origin, first, tried, length))
-        else {
-            return 0;
-        };
-        if slot.weight > 0 {
-            return slot.server;
+        let at = next_maglev_slot(origin, first, tried, length);
+        let server = open_server(base, length, at);
+        if server != 0 {
+            return server;
         }
     }
     0
 }
 
-/// A slot of a run that is a hash's table.
+/// The server of a slot of a hash's table, if it takes connections; 0 if not, or if there is no such
+/// slot.
 #[inline(always)]
-fn slot_of(base: u32, length: u32, at: u32) -> Option<&'static Slot> {
+fn open_server(base: u32, length: u32, at: u32) -> u32 {
     if at >= length {
-        return None;
+        return 0;
     }
-    SLOTS.get(base.wrapping_add(at))
+    match loaded(base.wrapping_add(at)) {
+        // No branch: it would multiply the paths of a loop.
+        Some((slot, load)) => slot.server * (is_set(slot.weight) & (load.overloaded() as u32 ^ 1)),
+        None => 0,
+    }
+}
+
+/// 1 for a weight above 0, else 0.
+#[inline(always)]
+fn is_set(weight: u32) -> u32 {
+    (weight as u64).wrapping_neg() as u32 >> 31
 }
 
 /// A slot and the load of its server.

@@ -1,8 +1,11 @@
 //! A new connection: claiming a slot, filling it, and indexing its replies.
 
 use aya_ebpf::programs::XdpContext;
-use caribe_packet::connection::{Connection, INACTIVE, Life, Meta, NO_OUTPUT};
+use caribe_packet::connection::{
+    Connection, Control, FORWARDING_MASK, INACTIVE, Life, Meta, NO_OUTPUT, TEMPLATE, TEMPLATE_NONE,
+};
 use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::event::Event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{Load, MASQUERADE};
@@ -16,7 +19,8 @@ use crate::find::{Answer, At, Found, Slot};
 use crate::frame;
 use crate::maps::NAT_SERVERS;
 use crate::packet::{Packet, Rewrite};
-use crate::transition::{Event, add_load, after, timeout};
+use crate::transition::{self, after, bind, look_at_load, timeout, unbind};
+use crate::verdict::count_event;
 
 /// What a new connection is.
 pub struct New<'a, const WORDS: usize, A> {
@@ -28,6 +32,12 @@ pub struct New<'a, const WORDS: usize, A> {
     pub forwarding: u8,
     /// What NAT puts into its packets.
     pub rewrite: &'a Rewrite<A>,
+    /// Its template.
+    pub control: Control,
+    /// Flags that it begins with, beside those of its method.
+    pub flags: u16,
+    /// Whether it may take the place of a connection that got no further than its SYN.
+    pub displaces: bool,
 }
 
 /// How often a slot is claimed anew when another processor was faster.
@@ -43,11 +53,14 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
     new: &New<'_, WORDS, F::Address>,
     moment: &Moment,
 ) -> bool {
-    let claimed = if found.answer == Answer::Expired {
+    let mut claimed = if found.answer == Answer::Expired {
         take_over(found.at)
     } else {
         claim::<F, WORDS>(place)
     };
+    if claimed.is_none() && new.displaces {
+        claimed = displace::<F, WORDS>(place, moment);
+    }
     let Some(At { slot, number }) = claimed else {
         return false;
     };
@@ -62,7 +75,7 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
         } else {
             Viewpoint::InputOnly
         };
-        let event = Event {
+        let event = transition::Event {
             protocol: packet.protocol,
             flags: packet.flags,
             viewpoint,
@@ -70,7 +83,7 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
         let output = if replies_come_here { 0 } else { NO_OUTPUT };
         let (state, flags) = after(
             State::None as u8,
-            new.forwarding as u16 | output | INACTIVE,
+            new.forwarding as u16 | new.flags | output | INACTIVE,
             &event,
         );
         let deadline = moment.now.wrapping_add(timeout(state, moment));
@@ -85,12 +98,41 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
             moment.now.wrapping_sub(1),
         )
     };
-    add_load(new.server, Load::one(meta.flags() & INACTIVE != 0));
+    bind(new.server, Load::one(meta.flags() & INACTIVE != 0));
     let word = Slot::meta_word(slot);
     // An exchange rather than a store, so that the other fields are written before it.
     // SAFETY: the slot is ours; nobody else changes a slot that is being filled.
     unsafe { atomic::compare_and_swap(word, atomic::load(word), meta.0) };
     indexed
+}
+
+/// Enters a template into the table, for so many ticks; gives what its connections note of it,
+/// which is nothing if there is no room.
+#[inline(always)]
+pub fn template<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    place: &Place,
+    found: &Found<Connection<Key<WORDS>, F::Address>>,
+    new: &New<'_, WORDS, F::Address>,
+    deadline: u32,
+) -> Control {
+    let claimed = if found.answer == Answer::Nothing {
+        claim::<F, WORDS>(place)
+    } else {
+        take_over(found.at)
+    };
+    let Some(At { slot, number }) = claimed else {
+        return Control::NONE;
+    };
+    // SAFETY: the slot is ours until its life says that it is alive.
+    unsafe { fill::<F, WORDS>(context, slot, new) };
+    let flags = new.forwarding as u16 | TEMPLATE;
+    let meta = Meta::new(Life::Alive, TEMPLATE_NONE, flags, deadline);
+    let word = Slot::meta_word(slot);
+    // SAFETY: the slot is ours; nobody else changes a slot that is being filled.
+    unsafe { atomic::compare_and_swap(word, atomic::load(word), meta.0) };
+    look_at_load(new.server);
+    Control::new(number, place.wide_tag)
 }
 
 /// Claims the slot of an expired connection of the same flow, in place of the sweeper.
@@ -109,11 +151,48 @@ fn take_over<const WORDS: usize, A>(
     {
         return None;
     }
-    add_load(
-        server,
-        Load::one(old.flags() & INACTIVE != 0).wrapping_neg(),
-    );
+    // A template is in no server's load.
+    if old.flags() & TEMPLATE == 0 {
+        unbind(server, Load::one(old.flags() & INACTIVE != 0));
+    }
     Some(at)
+}
+
+/// Claims the slot of a connection in the flow's first bucket that got no further than its SYN.
+///
+/// Its client, should there be one, opens its connection anew. Whatever got further stays.
+#[inline(always)]
+fn displace<F: Family<WORDS>, const WORDS: usize>(
+    place: &Place,
+    moment: &Moment,
+) -> Option<At<Connection<Key<WORDS>, F::Address>>> {
+    let tags = F::tags(place.primary)?;
+    for way in 0..WAYS {
+        let number = place.primary * WAYS + way;
+        let slot = F::slot(number)?;
+        // SAFETY: a slot of a map.
+        let meta = unsafe { Slot::meta(slot) };
+        if !meta.is_alive() || meta.state() != State::SynReceived as u8 {
+            continue;
+        }
+        let at = take_over(At { slot, number })?;
+        if meta.flags() & FORWARDING_MASK == MASQUERADE as u16 {
+            unindex_reply::<F, WORDS>(&at, moment);
+        }
+        // The tag is ours to change, as the slot is; its neighbours may change at the same time.
+        for _ in 0..TRIES {
+            // SAFETY: a word of a map.
+            let word = unsafe { atomic::load(tags) };
+            // SAFETY: a word of a map.
+            if unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) } {
+                count_event(Event::DisplacedEmbryonic);
+                return Some(at);
+            }
+        }
+        // Left as it is: to the sweeper, a slot whose filler died.
+        return None;
+    }
+    None
 }
 
 /// Claims a free slot in one of the flow's buckets.
@@ -166,6 +245,7 @@ unsafe fn fill<F: Family<WORDS>, const WORDS: usize>(
     slot.server = new.server;
     slot.server_address = new.rewrite.address;
     slot.server_port = new.rewrite.port;
+    slot.control = new.control.0;
     slot.client_interface = context.ingress_ifindex() as u32;
     if let Some(ethernet) = frame::at::<EthernetHeader>(context, 0) {
         slot.client_mac = ethernet.source;
@@ -216,6 +296,45 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
         }
     }
     false
+}
+
+/// Takes a slot that is ours out of the reply index, before it becomes another connection's. What
+/// is left there would soon fill the index in a flood.
+#[inline(always)]
+fn unindex_reply<F: Family<WORDS>, const WORDS: usize>(
+    at: &At<Connection<Key<WORDS>, F::Address>>,
+    moment: &Moment,
+) {
+    // SAFETY: a slot of a map, claimed by the caller.
+    let slot = unsafe { &*at.slot };
+    let key = F::key(
+        F::client(&slot.key),
+        slot.server_address,
+        Endpoints {
+            peer_port: slot.server_port,
+            ..slot.key.endpoints()
+        },
+    );
+    let place = Place::new(
+        key.hash(moment.settings.reply_seed),
+        F::buckets(moment.settings),
+    );
+    let entry = reply_entry(place.wide_tag, at.number);
+    for bucket in [place.primary, place.secondary] {
+        let Some(bucket) = F::replies(bucket) else {
+            return;
+        };
+        for way in 0..WAYS as usize {
+            // SAFETY: `way` is inside the bucket.
+            let word = unsafe { bucket.cast::<u64>().add(way) };
+            // SAFETY: a word of a map.
+            unsafe {
+                if atomic::load(word) == entry {
+                    atomic::compare_and_swap(word, entry, 0);
+                }
+            }
+        }
+    }
 }
 
 /// Sets the address's bit among those of NAT servers. Servers are few, so it mostly is set.

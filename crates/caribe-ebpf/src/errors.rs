@@ -13,7 +13,7 @@ use caribe_packet::icmp::{self, IcmpHeader};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::Endpoints;
-use caribe_packet::server::{IN_SERVICE, MASQUERADE, REACHABLE, Server, TUNNEL};
+use caribe_packet::server::{IN_SERVICE, LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::table::Place;
 use caribe_packet::transport::{ICMP, ICMPV6, Ports, TCP, UDP};
 use caribe_packet::verdict::Verdict;
@@ -136,6 +136,9 @@ fn to_server<F: Errors<WORDS>, const WORDS: usize>(
     count_in(number, quote.length, 0);
     if server.flags & REACHABLE == 0 {
         return drop(Verdict::DroppedUnreachable);
+    }
+    if server.flags & LOCAL != 0 {
+        return pass(Verdict::ForwardedLocal);
     }
     let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
         return drop(Verdict::DroppedInconsistent);

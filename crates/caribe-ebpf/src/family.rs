@@ -9,6 +9,7 @@ use caribe_packet::hash::{fold4, fold6};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::{Endpoints, Key, Key4, Key6};
+use caribe_packet::policy::{masked4, masked6};
 use caribe_packet::service::{Service, ServiceKey};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
@@ -26,8 +27,14 @@ pub trait Family<const WORDS: usize> {
     /// The IP header.
     type Header;
 
-    /// The chapter that schedules.
-    const SCHEDULING: Chapter;
+    /// The chapter that schedules by comparing.
+    const COMPARING: Chapter;
+    /// The chapter that schedules by a hash.
+    const HASHING: Chapter;
+    /// The chapter that schedules by rotating or drawing.
+    const DRAWING: Chapter;
+    /// The chapter that makes connections.
+    const OPENING: Chapter;
 
     /// What a chapter leaves for the next.
     fn pending() -> Option<*mut Pending<Self::Address>>;
@@ -51,6 +58,8 @@ pub trait Family<const WORDS: usize> {
     fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
     /// An address as the number that is hashed.
     fn fold(address: Self::Address) -> u32;
+    /// The part of a client's address that counts for its template.
+    fn masked(address: Self::Address, mask: &[u8; 16]) -> Self::Address;
     /// A firewall mark in the place of a VIP.
     fn of_mark(mark: u32) -> Self::Address;
     /// What the ports of the smallest network with a mark get that holds a destination.
@@ -79,7 +88,10 @@ pub struct V4;
 impl Family<2> for V4 {
     type Address = [u8; 4];
     type Header = Ipv4Header;
-    const SCHEDULING: Chapter = Chapter::Scheduling4;
+    const COMPARING: Chapter = Chapter::Comparing4;
+    const HASHING: Chapter = Chapter::Hashing4;
+    const DRAWING: Chapter = Chapter::Drawing4;
+    const OPENING: Chapter = Chapter::Opening4;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 4]>> {
@@ -138,6 +150,11 @@ impl Family<2> for V4 {
     }
 
     #[inline(always)]
+    fn masked(address: [u8; 4], mask: &[u8; 16]) -> [u8; 4] {
+        masked4(address, mask)
+    }
+
+    #[inline(always)]
     fn of_mark(mark: u32) -> [u8; 4] {
         mark.to_be_bytes()
     }
@@ -163,7 +180,10 @@ pub struct V6;
 impl Family<5> for V6 {
     type Address = [u8; 16];
     type Header = Ipv6Header;
-    const SCHEDULING: Chapter = Chapter::Scheduling6;
+    const COMPARING: Chapter = Chapter::Comparing6;
+    const HASHING: Chapter = Chapter::Hashing6;
+    const DRAWING: Chapter = Chapter::Drawing6;
+    const OPENING: Chapter = Chapter::Opening6;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 16]>> {
@@ -219,6 +239,11 @@ impl Family<5> for V6 {
     #[inline(always)]
     fn fold(address: [u8; 16]) -> u32 {
         fold6(address)
+    }
+
+    #[inline(always)]
+    fn masked(address: [u8; 16], mask: &[u8; 16]) -> [u8; 16] {
+        masked6(address, mask)
     }
 
     #[inline(always)]

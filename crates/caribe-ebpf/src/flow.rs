@@ -1,30 +1,31 @@
 //! The way of a TCP or UDP packet: connection, reply, or new.
 
 use aya_ebpf::programs::XdpContext;
-use caribe_packet::connection::{Connection, FORWARDING_MASK, NO_OUTPUT};
+use caribe_packet::connection::{Connection, Control, FORWARDING_MASK, NO_OUTPUT};
 use caribe_packet::ethernet::EthernetHeader;
+use caribe_packet::event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
-use caribe_packet::server::{IN_SERVICE, MASQUERADE};
-use caribe_packet::service::ServiceKey;
+use caribe_packet::policy::{EXPIRE_NODEST_CONN, Policy, REUSE, REUSE_FIN_WAIT};
+use caribe_packet::server::{IN_SERVICE, MASQUERADE, Server};
+use caribe_packet::service::{Choice, is_hash};
 use caribe_packet::table::Place;
-use caribe_packet::tcp_state::{Viewpoint, is_over};
+use caribe_packet::tcp_state::{State, Viewpoint, is_over};
 use caribe_packet::transport::{RST, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
-use crate::classify;
 use crate::clock::{self, Moment};
 use crate::family::Family;
 use crate::find::{self, Answer, Found, Slot};
 use crate::forward::{self, Forward};
 use crate::frame;
-use crate::maps::{NAT_SERVERS, SERVERS, SETTINGS};
+use crate::maps::{NAT_SERVERS, POLICIES, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
-use crate::pending::Pending;
+use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
-use crate::verdict::{Outcome, drop, pass};
+use crate::verdict::{Outcome, count_event, drop, pass};
 
 /// Finds out what a packet is part of, and forwards it.
 #[inline(always)]
@@ -68,17 +69,27 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
     let place = Place::new(key.hash(settings.seed), F::buckets(settings));
     let mut found = find::request::<F, WORDS>(&key, &place, now);
     if found.answer == Answer::Alive {
-        // SAFETY: a slot of a map.
-        let state = unsafe { Slot::meta(found.at.slot) }.state();
-        if !reopens(packet.protocol, packet.flags, state) {
-            return request::<F, WORDS>(context, packet, found.at.slot, &moment);
+        let slot = found.at.slot;
+        // SAFETY: a slot of a map. Its fields change only while it is not alive.
+        let number = unsafe { (*slot).server };
+        let Some(server) = SERVERS.get(number) else {
+            return drop(Verdict::DroppedInconsistent);
+        };
+        match end_of(slot, server, packet) {
+            End::NotYet => {
+                return request::<F, WORDS>(context, packet, slot, (number, server), &moment);
+            }
+            End::Refused => return drop(Verdict::DroppedServerGone),
+            End::ServerGone => count_event(event::Event::ExpiredServerGone),
+            End::Reopened => count_event(event::Event::Reopened),
         }
+        expire(slot, now);
         found.answer = Answer::Expired;
     }
     if packet.is_later_fragment {
         return drop(Verdict::DroppedFragment);
     }
-    leave::<F, WORDS>(context, packet, &place, &found, now)
+    leave::<F, WORDS>(context, packet, &place, &found, &moment)
 }
 
 /// Leaves a packet of no connection to the chapter that schedules, if it is for a service.
@@ -88,42 +99,103 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     packet: &Packet<F::Address>,
     place: &Place,
     found: &Found<Connection<Key<WORDS>, F::Address>>,
-    now: u32,
+    moment: &Moment,
 ) -> Outcome {
-    let service = match classify::by_mark::<F, WORDS>(packet) {
-        Some((service, _)) => service,
-        None => match F::service(&ServiceKey {
-            address: packet.destination,
-            port: packet.ports.destination,
-            protocol: packet.protocol,
-            padding: 0,
-        }) {
-            Some(service) => service,
-            None => return pass(Verdict::PassedNotOurs),
-        },
+    let Some(of) = service::of_packet::<F, WORDS>(packet, moment.settings) else {
+        return pass(Verdict::PassedNotOurs);
     };
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);
     };
+    // Field by field, since the whole would lie on the stack first.
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
     unsafe {
-        pending.write(Pending {
-            packet: *packet,
-            service: *service,
-            place: *place,
-            answer: found.answer,
-            slot: found.at.number,
-            now,
-        });
+        (*pending).packet = *packet;
+        (*pending).service = *of.service;
+        (*pending).place = *place;
+        (*pending).answer = found.answer;
+        (*pending).slot = found.at.number;
+        (*pending).now = moment.now;
+        (*pending).mark = of.mark;
+        (*pending).port = of.port;
+        (*pending).control = Control::NONE;
     }
-    chapter::turn_to(context, F::SCHEDULING)
+    let choice = of.service.choice;
+    if is_hash(choice) {
+        chapter::turn_to(context, F::HASHING)
+    } else if choice == Choice::Rotate as u8 || choice == Choice::TwoDrawn as u8 {
+        chapter::turn_to(context, F::DRAWING)
+    } else {
+        chapter::turn_to(context, F::COMPARING)
+    }
 }
 
-/// True for the first packet of a new connection from a port that the client used before: the old
-/// connection is over, and the new one is scheduled afresh (IPVS: `conn_reuse_mode` 1).
+/// What becomes of a connection when a client's packet comes.
+#[derive(Clone, Copy)]
+enum End {
+    /// It goes on.
+    NotYet,
+    /// Its server is gone: the packet is dropped.
+    Refused,
+    /// Its server is gone or quiesced: it is over, and the packet may start another.
+    ServerGone,
+    /// The client uses the port anew: the packet starts another.
+    Reopened,
+}
+
+/// Whether a packet ends the connection that it belongs to. Most do not, for which a flag of the
+/// server and the flags of TCP are enough to know.
 #[inline(always)]
-fn reopens(protocol: u8, flags: u8, state: u8) -> bool {
-    protocol == TCP && flags & (RST | SYN) == SYN && is_over(state)
+fn end_of<const WORDS: usize, A>(
+    slot: *mut Connection<Key<WORDS>, A>,
+    server: &Server,
+    packet: &Packet<A>,
+) -> End {
+    let is_new = packet.protocol == TCP && packet.flags & (RST | SYN) == SYN;
+    let is_gone = server.flags & IN_SERVICE == 0;
+    if !is_new && !is_gone {
+        return End::NotYet;
+    }
+    let Some(policy) = POLICIES.get(server.service) else {
+        return End::NotYet;
+    };
+    let forgets = policy.has(EXPIRE_NODEST_CONN);
+    if is_new && forgets && server.weight == 0 {
+        return End::ServerGone;
+    }
+    if is_new && reopens(slot, policy) {
+        return End::Reopened;
+    }
+    match (is_gone, forgets) {
+        (false, _) => End::NotYet,
+        (true, false) => End::Refused,
+        (true, true) => End::ServerGone,
+    }
+}
+
+/// Whether a SYN makes an old connection's ports a new one's (`conn_reuse_mode`).
+#[inline(always)]
+fn reopens<const WORDS: usize, A>(slot: *mut Connection<Key<WORDS>, A>, policy: &Policy) -> bool {
+    // SAFETY: a slot of a map. Its template changes only while it is not alive.
+    let is_controlled = Control(unsafe { (*slot).control }).is_some();
+    // SAFETY: a slot of a map.
+    let meta = unsafe { Slot::meta(slot) };
+    let is_half_seen = meta.state() == State::FinWait as u8 && meta.flags() & NO_OUTPUT != 0;
+    !is_controlled
+        && (policy.has(REUSE | REUSE_FIN_WAIT) && is_over(meta.state())
+            || policy.has(REUSE_FIN_WAIT) && is_half_seen)
+}
+
+/// Makes a connection's time be over.
+#[inline(always)]
+fn expire<const WORDS: usize, A>(slot: *mut Connection<Key<WORDS>, A>, now: u32) {
+    let word = Slot::meta_word(slot);
+    // SAFETY: the upper half of the word, which is a deadline and nothing else.
+    unsafe {
+        word.cast::<u32>()
+            .add(1)
+            .write_volatile(now.wrapping_sub(1));
+    };
 }
 
 /// False when no NAT connection was ever sent to an address.
@@ -139,22 +211,16 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
     context: &XdpContext,
     packet: &Packet<F::Address>,
     slot: *mut Connection<Key<WORDS>, F::Address>,
+    (number, server): (u32, &Server),
     moment: &Moment,
 ) -> Outcome {
     // SAFETY: a slot of a map. Its fields change only while it is not alive.
-    let (number, rewrite) = unsafe {
-        let rewrite = Rewrite {
+    let rewrite = unsafe {
+        Rewrite {
             address: (*slot).server_address,
             port: (*slot).server_port,
-        };
-        ((*slot).server, rewrite)
+        }
     };
-    let Some(server) = SERVERS.get(number) else {
-        return drop(Verdict::DroppedInconsistent);
-    };
-    if server.flags & IN_SERVICE == 0 {
-        return drop(Verdict::DroppedServerGone);
-    }
     count_in(number, packet.length, 0);
     // SAFETY: a slot of a map.
     let flags = unsafe { Slot::meta(slot) }.flags();
@@ -169,7 +235,7 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         viewpoint,
     };
     if !packet.is_later_fragment {
-        transition(slot, number, &event, moment);
+        transition::<F, WORDS>(slot, number, &event, moment);
     }
     let method = (flags & FORWARDING_MASK) as u8;
     if method == MASQUERADE {
@@ -188,14 +254,20 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
 ) -> Outcome {
     // SAFETY: a slot of a map. Its fields change only while it is not alive.
     let number = unsafe { (*slot).server };
-    count_out(number, packet.length);
+    // The packets of a server that was removed are let through, and not counted.
+    if SERVERS
+        .get(number)
+        .is_some_and(|server| server.flags & IN_SERVICE != 0)
+    {
+        count_out(number, packet.length);
+    }
     let event = Event {
         protocol: packet.protocol,
         flags: packet.flags,
         viewpoint: Viewpoint::Output,
     };
     if !packet.is_later_fragment {
-        transition(slot, number, &event, moment);
+        transition::<F, WORDS>(slot, number, &event, moment);
     }
     forward::to_client::<F, WORDS>(context, packet, slot, moment)
 }

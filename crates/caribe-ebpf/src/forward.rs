@@ -9,7 +9,7 @@ use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
-use caribe_packet::server::{MASQUERADE, REACHABLE, Server, TUNNEL};
+use caribe_packet::server::{LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
 use caribe_packet::tunnel::{self, Inner};
 use caribe_packet::verdict::Verdict;
@@ -19,7 +19,7 @@ use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
 use crate::packet::{Packet, Rewrite};
-use crate::verdict::{Outcome, drop};
+use crate::verdict::{Outcome, drop, pass};
 
 /// The IP header's part in forwarding.
 pub trait Forward<const WORDS: usize>: Family<WORDS> {
@@ -60,6 +60,9 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     if server.flags & REACHABLE == 0 {
         return drop(Verdict::DroppedUnreachable);
     }
+    if server.flags & LOCAL != 0 {
+        return to_ourselves(packet, method, rewrite);
+    }
     let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
         return drop(Verdict::DroppedInconsistent);
     };
@@ -97,6 +100,17 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     ethernet.destination = server.destination_mac;
     ethernet.source = server.source_mac;
     Outcome::new(verdict, frame::send(context, server.interface))
+}
+
+/// Leaves a client's packet to the director's own stack, as it came, whatever the method: what
+/// the stack answers is not seen here, so nothing could be translated back. The service has to
+/// listen at the VIP, and by NAT on the same port.
+#[inline(always)]
+fn to_ourselves<A>(packet: &Packet<A>, method: u8, rewrite: &Rewrite<A>) -> Outcome {
+    if method == MASQUERADE && rewrite.port != packet.ports.destination {
+        return drop(Verdict::DroppedUnreachable);
+    }
+    pass(Verdict::ForwardedLocal)
 }
 
 /// Sends a NAT server's packet to its client: from the VIP, the way the client's packets came.

@@ -31,16 +31,20 @@ mod encapsulate;
 mod errors;
 mod family;
 mod find;
+mod flood;
 mod flow;
 mod forward;
 mod fragments;
 mod frame;
 mod maps;
+mod open;
 mod packet;
 mod parse;
 mod pending;
 mod schedule;
+mod service;
 mod sum;
+mod template;
 mod traffic;
 mod transition;
 mod tunnel_error;
@@ -49,6 +53,7 @@ mod verdict;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 
+use crate::choose::{ByHash, Comparing, Drawn};
 use crate::family::{V4, V6};
 
 /// Balances: the program on a director's interfaces.
@@ -57,16 +62,52 @@ pub fn director(context: XdpContext) -> u32 {
     verdict::count(parse::parse(&context))
 }
 
-/// Schedules: the chapter of IPv4 packets that belong to no connection.
+/// Schedules by comparing servers: a chapter of IPv4 packets that belong to no connection.
 #[xdp]
-pub fn scheduling4(context: XdpContext) -> u32 {
-    verdict::count(schedule::schedule::<V4, 2>(&context))
+pub fn comparing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, Comparing, 2>(&context))
 }
 
-/// Schedules: the chapter of IPv6 packets that belong to no connection.
+/// Schedules by comparing servers: a chapter of IPv6 packets that belong to no connection.
 #[xdp]
-pub fn scheduling6(context: XdpContext) -> u32 {
-    verdict::count(schedule::schedule::<V6, 5>(&context))
+pub fn comparing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, Comparing, 5>(&context))
+}
+
+/// As [`comparing4`], by a hash.
+#[xdp]
+pub fn hashing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, ByHash, 2>(&context))
+}
+
+/// As [`comparing6`], by a hash.
+#[xdp]
+pub fn hashing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, ByHash, 5>(&context))
+}
+
+/// As [`comparing4`], by rotating or drawing.
+#[xdp]
+pub fn drawing4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, Drawn, 2>(&context))
+}
+
+/// As [`comparing6`], by rotating or drawing.
+#[xdp]
+pub fn drawing6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, Drawn, 5>(&context))
+}
+
+/// Makes connections: the chapter of IPv4 packets whose server is chosen.
+#[xdp]
+pub fn opening4(context: XdpContext) -> u32 {
+    verdict::count(open::open::<V4, 2>(&context))
+}
+
+/// Makes connections: the chapter of IPv6 packets whose server is chosen.
+#[xdp]
+pub fn opening6(context: XdpContext) -> u32 {
+    verdict::count(open::open::<V6, 5>(&context))
 }
 
 /// Takes errors to whom they concern: the chapter of ICMP errors.

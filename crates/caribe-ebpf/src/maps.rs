@@ -6,6 +6,7 @@ use caribe_packet::chapter;
 use caribe_packet::classify::{self, Destination, Ports};
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::fragment::{FirstFragment, FragmentKey};
+use caribe_packet::policy::Policy;
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
@@ -61,6 +62,14 @@ pub static SERVERS: Array<Server, 1024, MAPPED> = Array::new();
 /// Connections by server: [`caribe_packet::server::Load`].
 #[btf_map]
 pub static LOADS: Array<u64, 1024, MAPPED> = Array::new();
+
+/// How many connections each server takes: [`caribe_packet::server::Bounds`].
+#[btf_map]
+pub static BOUNDS: Array<u64, 1024, MAPPED> = Array::new();
+
+/// How services treat connections at the edges of their lives, by id.
+#[btf_map]
+pub static POLICIES: Array<Policy, 1024, MAPPED> = Array::new();
 
 /// Traffic by server.
 #[btf_map]

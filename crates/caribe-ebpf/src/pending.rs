@@ -3,13 +3,15 @@
 //! It lies in a map with an element for each processor. A tail call does not leave the processor,
 //! and XDP does not nest on it, so what is written before the call is what is read after it.
 
+use caribe_packet::connection::Control;
 use caribe_packet::service::Service;
 use caribe_packet::table::Place;
 
 use crate::find::Answer;
 use crate::packet::Packet;
 
-/// A packet that belongs to no connection and is for a service.
+/// A packet that belongs to no connection and is for a service. What is chosen for it is filled in
+/// by the chapter that schedules.
 #[repr(C)]
 pub struct Pending<A> {
     /// The packet.
@@ -24,6 +26,32 @@ pub struct Pending<A> {
     pub slot: u32,
     /// When the packet was looked at.
     pub now: u32,
+    /// The firewall mark by which the service was found; 0 for none.
+    pub mark: u32,
+    /// The server that was chosen.
+    pub server: u32,
+    /// Port of the service, network order; not the packet's if it takes more ports than one.
+    pub port: [u8; 2],
+    /// Port on the server, network order.
+    pub server_port: [u8; 2],
+    /// The template from which the connection is made.
+    pub control: Control,
+    /// Bits of `caribe_packet::policy` that concern the connection.
+    pub policy: u32,
+    /// How the connection is made.
+    pub manner: Manner,
+}
+
+/// How a connection is made.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(u32)]
+pub enum Manner {
+    /// In a free slot.
+    Ordinary,
+    /// In a free slot, or in that of a connection that got no further than its SYN.
+    Displacing,
+    /// Not at all: the packet is forwarded, and that is it.
+    Stateless,
 }
 
 /// The farthest that a transport header begins: behind Ethernet and the longest IPv4 header, or a

@@ -1,91 +1,130 @@
-//! The chapter of packets that belong to no connection: which server gets them?
+//! The chapters of packets that belong to no connection: which server gets them?
+//!
+//! There are three for each family, which differ in how they [`Choose`].
 
 use aya_ebpf::programs::XdpContext;
+use caribe_packet::event::Event;
 use caribe_packet::icmp::Problem;
-use caribe_packet::key::Endpoints;
-use caribe_packet::server::REACHABLE;
-use caribe_packet::transport::{RST, SYN, TCP};
+use caribe_packet::policy::{CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
+use caribe_packet::server::{MASQUERADE, REACHABLE};
+use caribe_packet::service::is_hash;
+use caribe_packet::transport::{RST, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
-use crate::choose;
+use crate::chapter;
+use crate::choose::Choose;
 use crate::clock::Moment;
-use crate::create::{self, New};
-use crate::find::{At, Found};
-use crate::forward::{self, Forward};
-use crate::maps::{SERVERS, SETTINGS};
-use crate::packet::Rewrite;
-use crate::traffic::count_in;
-use crate::verdict::{Outcome, drop, pass};
-
-const FTP_DATA: [u8; 2] = 20u16.to_be_bytes();
+use crate::flood;
+use crate::forward::Forward;
+use crate::maps::{POLICIES, SERVERS, SETTINGS};
+use crate::packet::Packet;
+use crate::pending::Manner;
+use crate::service::{FTP_DATA, FTP_PORT};
+use crate::template;
+use crate::verdict::{Outcome, count_event, drop, pass};
 
 /// Takes up a packet that [`flow`](crate::flow) left, and schedules it if it may start a
 /// connection.
 #[inline(always)]
-pub fn schedule<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outcome {
+pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpContext) -> Outcome {
     let (Some(pending), Some(settings)) = (F::pending(), SETTINGS.get(0)) else {
         return drop(Verdict::DroppedInconsistent);
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
-    let pending = unsafe { &*pending };
+    let pending = unsafe { &mut *pending };
     let moment = &Moment {
         settings,
         now: pending.now,
     };
     let packet = &pending.packet();
-    let service = &pending.service;
-    if packet.protocol == TCP && packet.flags & (RST | SYN) != SYN {
+    let Some(policy) = POLICIES.get(pending.service.id) else {
+        return drop(Verdict::DroppedInconsistent);
+    };
+    let is_stateless = is_hash(pending.service.choice) && !policy.has(PERSISTENT);
+    let in_flood = flood::is_flood(settings, moment.now);
+    if !may_start(packet, policy, in_flood && is_stateless) {
         return pass(Verdict::PassedNoConnection);
     }
-    if packet.ports.source == FTP_DATA {
+    if in_flood {
+        count_event(Event::Flood);
+    }
+    if flood::is_dropped(settings) {
+        return drop(Verdict::DroppedDefence);
+    }
+    if packet.ports.source == FTP_DATA.to_be_bytes() {
         return pass(Verdict::PassedFtpData);
     }
-    let Some(number) = choose::server::<F, WORDS>(service, packet) else {
-        return F::answer(context, Problem::NoServer, moment);
+
+    let is_persistent = policy.has(PERSISTENT);
+    let known = if is_persistent {
+        template::find::<F, WORDS>(pending, packet, policy, moment)
+    } else {
+        template::Known::nothing()
     };
+    let takes_other_ports = is_persistent || pending.mark != 0;
+    let number = if known.server != 0 {
+        known.server
+    } else if takes_other_ports || packet.ports.destination == pending.port {
+        C::server::<F, WORDS>(&pending.service, packet)
+    } else {
+        0
+    };
+    if number == 0 {
+        // FTP's service takes ports that need not be its own.
+        if pending.port == FTP_PORT && packet.ports.destination != FTP_PORT {
+            return pass(Verdict::PassedNotOurs);
+        }
+        if pending.mark != 0 && policy.has(CACHE_BYPASS) {
+            // It goes where it was going: the kernel knows the way.
+            return pass(Verdict::PassedNotOurs);
+        }
+        return F::answer(context, Problem::NoServer, moment);
+    }
     let Some(server) = SERVERS.get(number) else {
         return drop(Verdict::DroppedInconsistent);
     };
     if server.flags & REACHABLE == 0 {
         return drop(Verdict::DroppedUnreachable);
     }
-    let rewrite = Rewrite {
-        address: F::server_address(&server.address),
-        port: if server.port == [0, 0] {
-            packet.ports.destination
+
+    // Of a service that takes several ports, a server's own port is for the service's own.
+    let is_own_port = pending.mark == 0 && packet.ports.destination == pending.port;
+    pending.server_port = if server.port != [0, 0] && (is_own_port || !is_persistent) {
+        server.port
+    } else {
+        packet.ports.destination
+    };
+    if is_persistent {
+        pending.control = if known.server != 0 {
+            known.control
         } else {
-            server.port
-        },
-    };
-    let key = F::key(
-        packet.source,
-        packet.destination,
-        Endpoints {
-            client_port: packet.ports.source,
-            peer_port: packet.ports.destination,
-            protocol: packet.protocol,
-        },
-    );
-    let Some(slot) = F::slot(pending.slot) else {
-        return drop(Verdict::DroppedInconsistent);
-    };
-    let found = Found {
-        answer: pending.answer,
-        at: At {
-            slot,
-            number: pending.slot,
-        },
-    };
-    let new = New {
-        key: &key,
-        server: number,
-        forwarding: server.forwarding,
-        rewrite: &rewrite,
-    };
-    if !create::connection::<F, WORDS>(context, packet, &pending.place, &found, &new, moment) {
-        return drop(Verdict::DroppedTableFull);
+            template::make::<F, WORDS>(context, pending, packet, policy, (number, server), moment)
+        };
+        if !pending.control.is_some() {
+            return drop(Verdict::DroppedTableFull);
+        }
     }
-    count_in(number, packet.length, 1);
-    let to = (number, server);
-    forward::to_server::<F, WORDS>(context, packet, to, server.forwarding, &rewrite, moment)
+    pending.server = number;
+    pending.policy = policy.flags;
+    let opens = packet.protocol == TCP && packet.flags & SYN != 0 || packet.protocol == UDP;
+    pending.manner = if policy.has(ONE_PACKET) && packet.protocol == UDP {
+        Manner::Stateless
+    } else if !in_flood {
+        Manner::Ordinary
+    } else if is_stateless && opens && server.forwarding != MASQUERADE {
+        count_event(Event::ForwardedStateless);
+        Manner::Stateless
+    } else {
+        Manner::Displacing
+    };
+    chapter::turn_to(context, F::OPENING)
+}
+
+/// True when a packet may start a connection. In a flood, what a hash chooses for may go on
+/// without the SYN, for which no connection was made.
+#[inline(always)]
+fn may_start<A>(packet: &Packet<A>, policy: &Policy, is_stateless: bool) -> bool {
+    packet.protocol != TCP
+        || packet.flags & RST == 0
+            && (packet.flags & SYN != 0 || is_stateless || policy.has(SLOPPY_TCP))
 }

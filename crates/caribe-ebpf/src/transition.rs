@@ -1,16 +1,20 @@
 //! What a packet does to its connection: state, class, deadline.
 
-use caribe_packet::connection::{Connection, INACTIVE, Life, Meta, NO_OUTPUT};
+use caribe_packet::connection::{
+    Connection, Control, INACTIVE, Life, Meta, NO_OUTPUT, REPLIED, SECURE, TEMPLATE,
+    TEMPLATE_ASSURED,
+};
 use caribe_packet::key::Key;
-use caribe_packet::server::Load;
+use caribe_packet::server::{Bounds, Load};
 use caribe_packet::settings::DEADLINE_SLACK;
-use caribe_packet::tcp_state::{State, Viewpoint, is_active, next};
+use caribe_packet::tcp_state::{State, Viewpoint, is_active, next, next_secure};
 use caribe_packet::transport::TCP;
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::family::Family;
 use crate::find::Slot;
-use crate::maps::LOADS;
+use crate::maps::{BOUNDS, LOADS};
 
 /// A packet, as the state machine sees it.
 pub struct Event {
@@ -26,13 +30,17 @@ pub struct Event {
 #[inline(always)]
 pub fn after(state: u8, flags: u16, event: &Event) -> (u8, u16) {
     let flags = match event.viewpoint {
-        Viewpoint::Output => flags & !NO_OUTPUT,
+        Viewpoint::Output => flags & !NO_OUTPUT | REPLIED,
         Viewpoint::Input | Viewpoint::InputOnly => flags,
     };
     if event.protocol != TCP {
         return (State::Udp as u8, flags | INACTIVE);
     }
-    let state = next(state, event.viewpoint, event.flags);
+    let state = if flags & SECURE == 0 {
+        next(state, event.viewpoint, event.flags)
+    } else {
+        next_secure(state, event.viewpoint, event.flags)
+    };
     (
         state,
         if is_active(state) {
@@ -52,8 +60,8 @@ pub fn timeout(state: u8, moment: &Moment) -> u32 {
 /// Moves a connection on. Most packets change nothing but the deadline, and most of those not
 /// even that.
 #[inline(always)]
-pub fn transition<const WORDS: usize, A>(
-    slot: *mut Connection<Key<WORDS>, A>,
+pub fn transition<F: Family<WORDS>, const WORDS: usize>(
+    slot: *mut Connection<Key<WORDS>, F::Address>,
     server: u32,
     event: &Event,
     moment: &Moment,
@@ -81,8 +89,87 @@ pub fn transition<const WORDS: usize, A>(
                     .wrapping_sub(Load::one(old.flags() & INACTIVE != 0));
                 add_load(server, moved);
             }
+            if old.is_alive() && is_proof(event.protocol, new) {
+                // SAFETY: a slot of a map. Its template changes only while it is not alive.
+                assure::<F, WORDS>(Control(unsafe { (*slot).control }));
+            }
             return;
         }
+    }
+}
+
+/// True for a connection that is worth keeping its template for: an established one, or for UDP
+/// one that was answered.
+#[inline(always)]
+fn is_proof(protocol: u8, meta: Meta) -> bool {
+    if protocol == TCP {
+        meta.state() == State::Established as u8
+    } else {
+        meta.flags() & REPLIED != 0
+    }
+}
+
+/// Notes of a template that one of its connections was established.
+#[inline(always)]
+fn assure<F: Family<WORDS>, const WORDS: usize>(control: Control) {
+    if !control.is_some() {
+        return;
+    }
+    let Some(slot) = F::slot(control.slot()) else {
+        return;
+    };
+    let word = Slot::meta_word(slot);
+    // SAFETY: a slot of a map.
+    let old = Meta(unsafe { atomic::load(word) });
+    if old.is_alive() && old.flags() & TEMPLATE != 0 && old.state() != TEMPLATE_ASSURED {
+        let new = Meta::new(Life::Alive, TEMPLATE_ASSURED, old.flags(), old.deadline());
+        // SAFETY: a slot of a map. Should it fail, another packet was faster.
+        unsafe { atomic::compare_and_swap(word, old.0, new.0) };
+    }
+}
+
+/// Counts one more connection of a server, which may be overloaded by it.
+#[inline(always)]
+pub fn bind(server: u32, difference: u64) {
+    let (Some(load), Some(bounds)) = (LOADS.get_ptr_mut(server), BOUNDS.get(server)) else {
+        return;
+    };
+    // SAFETY: a word of a map.
+    let before = unsafe { atomic::fetch_add(load, difference) };
+    note_overload(load, Load(before.wrapping_add(difference)), Bounds(*bounds));
+}
+
+/// Marks a server as overloaded if a load overloads it.
+#[inline(always)]
+fn note_overload(word: *mut u64, load: Load, bounds: Bounds) {
+    if bounds.overloads(load) && load.overloaded() == 0 {
+        // SAFETY: a word of a map.
+        unsafe { atomic::set_bits(word, Load::OVERLOADED) };
+    }
+}
+
+/// Looks whether a server is overloaded, as IPVS does for every template that is made.
+#[inline(always)]
+pub fn look_at_load(server: u32) {
+    if let (Some(load), Some(bounds)) = (LOADS.get_ptr_mut(server), BOUNDS.get(server)) {
+        // SAFETY: a word of a map.
+        let now = Load(unsafe { atomic::load(load) });
+        note_overload(load, now, Bounds(*bounds));
+    }
+}
+
+/// Counts one connection of a server less, which may relieve it.
+#[inline(always)]
+pub fn unbind(server: u32, difference: u64) {
+    let (Some(load), Some(bounds)) = (LOADS.get_ptr_mut(server), BOUNDS.get(server)) else {
+        return;
+    };
+    // SAFETY: a word of a map.
+    let before = unsafe { atomic::fetch_add(load, difference.wrapping_neg()) };
+    let now = Load(before.wrapping_sub(difference));
+    if now.overloaded() != 0 && Bounds(*bounds).relieves(now) {
+        // SAFETY: a word of a map.
+        unsafe { atomic::clear_bits(load, Load::OVERLOADED) };
     }
 }
 

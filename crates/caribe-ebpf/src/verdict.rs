@@ -1,6 +1,7 @@
 //! Counting what became of a packet.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use caribe_packet::event::{EVENTS, Event};
 use caribe_packet::settings::ICMP_WINDOW;
 use caribe_packet::verdict::{COUNTERS as COUNTER_COUNT, Verdict};
 
@@ -75,6 +76,15 @@ pub fn count(outcome: Outcome) -> u32 {
         }
     }
     outcome.action
+}
+
+/// Counts something that happened beside the verdict.
+#[inline(always)]
+pub fn count_event(event: Event) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+        unsafe { (*counters).events[event as usize % EVENTS] += 1 };
+    }
 }
 
 /// True if this processor may send one more ICMP error now; counts it.

@@ -67,6 +67,26 @@ pub struct NextHop {
     pub mtu: u16,
 }
 
+impl NextHop {
+    /// The way to an address of this machine itself: up its own network stack.
+    pub const fn local(address: IpAddr) -> Self {
+        NextHop {
+            // The loopback interface.
+            interface: 1,
+            source_mac: MacAddress([0; 6]),
+            destination_mac: MacAddress([0; 6]),
+            source_address: address,
+            mtu: u16::MAX,
+        }
+    }
+
+    /// True for the way to an address of this machine itself. No neighbour has an address of
+    /// zeroes.
+    pub fn is_local(&self) -> bool {
+        self.destination_mac == MacAddress([0; 6])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

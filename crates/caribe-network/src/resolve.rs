@@ -31,7 +31,7 @@ pub enum Way {
 /// Why there is no way to an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoWay {
-    /// The address is one of this machine's own.
+    /// The address is a loopback address.
     Local,
     /// It is a multicast or broadcast address.
     NotUnicast,
@@ -57,7 +57,7 @@ pub enum NoWay {
 impl fmt::Display for NoWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoWay::Local => write!(f, "it is an address of this machine itself"),
+            NoWay::Local => write!(f, "it is a loopback address"),
             NoWay::NotUnicast => write!(f, "it is a multicast or broadcast address"),
             NoWay::NoRoute { reason } => write!(f, "there is no route to it: {reason}"),
             NoWay::NotEthernet { interface } => write!(
@@ -105,6 +105,13 @@ impl Network {
     pub async fn way(&self, address: IpAddr) -> Result<Way, NetworkError> {
         let route = match self.route(address).await? {
             Ok(route) => route,
+            // As in IPVS, no packet from elsewhere is delivered to a loopback address.
+            Err(NoWay::Local) if !address.is_loopback() => {
+                return Ok(Way::Resolved {
+                    next_hop: NextHop::local(address),
+                    neighbour: address,
+                });
+            }
             Err(no_way) => return Ok(Way::None(no_way)),
         };
         let Some(interface) = self.interface_by_index(route.interface).await? else {

@@ -73,8 +73,15 @@ fn an_address_without_a_way_says_why() {
             let address: IpAddr = address(text);
             network.way(address).await.expect("asked")
         };
-        for own in ["192.0.2.1", "2001:db8::1", "127.0.0.1", "::1"] {
-            assert_eq!(way(own).await, Way::None(NoWay::Local), "{own}");
+        for own in ["192.0.2.1", "2001:db8::1"] {
+            let local = Way::Resolved {
+                next_hop: NextHop::local(address(own)),
+                neighbour: address(own),
+            };
+            assert_eq!(way(own).await, local, "{own}");
+        }
+        for loopback in ["127.0.0.1", "127.1.2.3", "::1"] {
+            assert_eq!(way(loopback).await, Way::None(NoWay::Local), "{loopback}");
         }
         for refused in [
             "198.18.0.1",

@@ -8,25 +8,43 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Chapter {
-    /// An IPv4 packet that belongs to no connection, for a service.
-    Scheduling4 = 0,
-    /// An IPv6 packet that belongs to no connection, for a service.
-    Scheduling6 = 1,
+    /// An IPv4 packet that belongs to no connection, for a service that compares its servers.
+    Comparing4 = 0,
+    /// An IPv6 packet that belongs to no connection, for a service that compares its servers.
+    Comparing6 = 1,
+    /// An IPv4 packet whose server is chosen: its connection is made.
+    Opening4 = 2,
+    /// An IPv6 packet whose server is chosen: its connection is made.
+    Opening6 = 3,
+    /// As [`Comparing4`](Self::Comparing4), for a service that goes by a hash.
+    Hashing4 = 4,
+    /// As [`Comparing6`](Self::Comparing6), for a service that goes by a hash.
+    Hashing6 = 5,
+    /// As [`Comparing4`](Self::Comparing4), for a service that rotates or draws.
+    Drawing4 = 6,
+    /// As [`Comparing6`](Self::Comparing6), for a service that rotates or draws.
+    Drawing6 = 7,
     /// An ICMP error.
-    Errors4 = 2,
+    Errors4 = 8,
     /// An ICMPv6 error.
-    Errors6 = 3,
+    Errors6 = 9,
     /// An IPv4 fragment.
-    Fragments4 = 4,
+    Fragments4 = 10,
     /// An IPv6 packet with extension headers, such as a fragment.
-    Extended6 = 5,
+    Extended6 = 11,
 }
 
 impl Chapter {
     /// Every chapter, at its number.
     pub const ALL: &'static [Chapter] = &[
-        Chapter::Scheduling4,
-        Chapter::Scheduling6,
+        Chapter::Comparing4,
+        Chapter::Comparing6,
+        Chapter::Opening4,
+        Chapter::Opening6,
+        Chapter::Hashing4,
+        Chapter::Hashing6,
+        Chapter::Drawing4,
+        Chapter::Drawing6,
         Chapter::Errors4,
         Chapter::Errors6,
         Chapter::Fragments4,
@@ -36,8 +54,14 @@ impl Chapter {
     /// Name of the program in the object.
     pub const fn program(self) -> &'static str {
         match self {
-            Chapter::Scheduling4 => "scheduling4",
-            Chapter::Scheduling6 => "scheduling6",
+            Chapter::Comparing4 => "comparing4",
+            Chapter::Comparing6 => "comparing6",
+            Chapter::Opening4 => "opening4",
+            Chapter::Opening6 => "opening6",
+            Chapter::Hashing4 => "hashing4",
+            Chapter::Hashing6 => "hashing6",
+            Chapter::Drawing4 => "drawing4",
+            Chapter::Drawing6 => "drawing6",
             Chapter::Errors4 => "errors4",
             Chapter::Errors6 => "errors6",
             Chapter::Fragments4 => "fragments4",
@@ -47,7 +71,7 @@ impl Chapter {
 }
 
 /// Room for chapters, with some to spare.
-pub const CHAPTERS: usize = 16;
+pub const CHAPTERS: usize = 32;
 
 const _: () = assert!(Chapter::ALL.len() <= CHAPTERS);
 

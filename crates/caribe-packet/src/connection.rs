@@ -28,6 +28,8 @@ pub struct Connection<K, A> {
     pub padding: [u8; 2],
     /// Address of the real server, to recognise its replies.
     pub server_address: A,
+    /// The template that the connection was made from: [`Control`]; 0 for none.
+    pub control: u64,
 }
 
 /// IPv4 slot, 64 bytes.
@@ -37,6 +39,34 @@ pub type Connection6 = Connection<Key6, [u8; 16]>;
 
 const _: () = assert!(size_of::<Connection4>() == 64);
 const _: () = assert!(size_of::<Connection6>() == 128);
+
+/// The template of a connection: its slot, and a check that the slot still is that template's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Control(pub u64);
+
+impl Control {
+    /// No template.
+    pub const NONE: Control = Control(0);
+
+    /// The template in a slot, whose key has this wide tag, which is never 0.
+    #[inline(always)]
+    pub const fn new(slot: u32, wide_tag: u32) -> Self {
+        Control(slot as u64 | (wide_tag as u64) << 32)
+    }
+
+    /// True when there is a template.
+    #[inline(always)]
+    pub const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Its slot.
+    #[inline(always)]
+    pub const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
 
 /// What a slot is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +82,16 @@ pub enum Life {
     Leaving = 3,
 }
 
+/// The server has answered.
+pub const REPLIED: u16 = 0x0010;
 /// Replies bypass the director, or none was seen yet (IPVS: NOOUTPUT).
 pub const NO_OUTPUT: u16 = 0x0080;
 /// Counted as inactive (IPVS: INACTIVE).
 pub const INACTIVE: u16 = 0x0100;
+/// A template: no connection, but the server that a client's connections go to (IPVS: TEMPLATE).
+pub const TEMPLATE: u16 = 0x1000;
+/// Follows the tables of `secure_tcp`.
+pub const SECURE: u16 = 0x4000;
 /// The forwarding method (IPVS: FWD_MASK).
 pub const FORWARDING_MASK: u16 = 0x0007;
 
@@ -115,6 +151,12 @@ impl Meta {
         (self.deadline().wrapping_sub(now) as i32) < 0
     }
 
+    /// The same slot with another deadline.
+    #[inline(always)]
+    pub const fn with_deadline(self, deadline: u32) -> Self {
+        Meta(self.0 & 0xffff_ffff | (deadline as u64) << 32)
+    }
+
     /// The same slot in another life.
     #[inline(always)]
     pub const fn with_life(self, life: Life) -> Self {
@@ -129,6 +171,11 @@ impl<const WORDS: usize, A> Connection<Key<WORDS>, A> {
         Meta(self.meta)
     }
 }
+
+/// State of a template none of whose connections got far.
+pub const TEMPLATE_NONE: u8 = 0;
+/// State of a template one of whose connections was established (IPVS: ASSURED).
+pub const TEMPLATE_ASSURED: u8 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,12 @@ pub type Key6 = Key<5>;
 pub enum Kind {
     /// A connection. Zero is no kind: a cleared slot equals no key.
     Connection = 1,
+    /// A template: the server that a client's connections go to.
+    Template = 2,
 }
+
+/// Where the kind begins in the last word of a key.
+const KIND_SHIFT: u32 = 40;
 
 /// Ports, protocol and kind: the last word of every key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +116,19 @@ impl<const WORDS: usize> Key<WORDS> {
         Endpoints::unpack(self.words[WORDS - 1])
     }
 
+    /// The same parts as the key of a template.
+    #[inline(always)]
+    pub const fn into_template(mut self) -> Self {
+        self.words[WORDS - 1] ^= (Kind::Connection as u64 ^ Kind::Template as u64) << KIND_SHIFT;
+        self
+    }
+
+    /// What the entry is, as a number of [`Kind`]; 0 for a free slot.
+    #[inline(always)]
+    pub const fn kind(&self) -> u8 {
+        (self.words[WORDS - 1] >> KIND_SHIFT) as u8
+    }
+
     /// True when both name the same flow.
     #[inline(always)]
     pub fn is(&self, other: &Self) -> bool {
@@ -166,6 +184,19 @@ mod tests {
             (key.client(), key.peer(), key.endpoints()),
             (client, peer, ENDPOINTS)
         );
+    }
+
+    #[test]
+    fn a_template_equals_no_connection() {
+        let key = Key4::new([192, 0, 2, 1], [198, 51, 100, 7], ENDPOINTS);
+        let template = key.into_template();
+        assert!(!template.is(&key));
+        assert_eq!(
+            (template.client(), template.peer(), template.endpoints()),
+            (key.client(), key.peer(), key.endpoints())
+        );
+        let kinds = [key.kind(), template.kind(), Key4::EMPTY.kind()];
+        assert_eq!(kinds, [Kind::Connection as u8, Kind::Template as u8, 0]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Rule {
         let is_idle = active.wrapping_sub(1) >> 63;
         let is_full = (weight as u64).wrapping_sub(active) >> 63;
         let costs_nothing = self.0 >> Self::IDLE_WINS & is_idle;
-        let is_left_out = self.0 >> Self::BY_CAPACITY & is_full;
+        let is_left_out = self.0 >> Self::BY_CAPACITY & is_full | load.overloaded();
         Candidate {
             cost: (self.0 & 0xffff) * active
                 + (self.0 >> Self::INACTIVE & 0xffff) * load.inactive() as u64
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(cost(Rule::NEVER_QUEUE, load(0, 3)), 0);
         assert_eq!(cost(Rule::HIGHEST, load(2, 3)), 1);
         assert_eq!(cost(Rule::OVERFLOW, load(0, 3)), 1);
-        let most = load(u32::MAX, u32::MAX);
+        let most = load(u32::MAX >> 1, u32::MAX);
         assert_eq!(cost(Rule::OVERHEAD, most), most.overhead());
     }
 
@@ -128,6 +128,20 @@ mod tests {
         assert_eq!(weight(Rule::OVERFLOW, load(3, 0)), 0);
         assert_eq!(weight(Rule::HIGHEST, load(3, 0)), 2);
         assert!(!candidate(1, 0).beats(Candidate::NOBODY));
+    }
+
+    #[test]
+    fn every_rule_leaves_out_who_is_overloaded() {
+        for rule in [
+            Rule::OVERHEAD,
+            Rule::HIGHEST,
+            Rule::OVERFLOW,
+            Rule::SHORTEST_DELAY,
+            Rule::NEVER_QUEUE,
+        ] {
+            let overloaded = Load(Load::OVERLOADED);
+            assert!(!rule.candidate(overloaded, 5).beats(Candidate::NOBODY));
+        }
     }
 
     #[test]

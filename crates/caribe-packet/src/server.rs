@@ -63,7 +63,8 @@ pub const REMOTE_CHECKSUM: u8 = 0x80;
 pub const ENCAPSULATION: u8 = GUE | GRE | TUNNEL_CHECKSUM | REMOTE_CHECKSUM;
 
 /// Connections of a server by IPVS's two classes, in one word: active in the upper half, inactive
-/// in the lower. It changes by atomic additions of the differences below.
+/// in the lower. It changes by atomic additions of the differences below; the highest bit says that
+/// the server is overloaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Load(pub u64);
@@ -73,6 +74,9 @@ impl Load {
     pub const ACTIVE: u64 = 1 << 32;
     /// One more inactive connection.
     pub const INACTIVE: u64 = 1;
+
+    /// The server has as many connections as it may have, and gets no new ones (IPVS: OVERLOAD).
+    pub const OVERLOADED: u64 = 1 << 63;
 
     /// The number of one more connection of a class; its negative takes one away.
     #[inline(always)]
@@ -87,7 +91,19 @@ impl Load {
     /// Connections in an active state.
     #[inline(always)]
     pub const fn active(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0 >> 32) as u32 & 0x7fff_ffff
+    }
+
+    /// 1 if the server is overloaded, else 0.
+    #[inline(always)]
+    pub const fn overloaded(self) -> u64 {
+        self.0 >> 63
+    }
+
+    /// Connections of both classes.
+    #[inline(always)]
+    pub const fn total(self) -> u64 {
+        self.active() as u64 + self.inactive() as u64
     }
 
     /// All others.
@@ -100,6 +116,48 @@ impl Load {
     #[inline(always)]
     pub const fn overhead(self) -> u64 {
         ((self.active() as u64) << 8) + self.inactive() as u64
+    }
+}
+
+/// How many connections a server takes, in a word: the upper bound below, the lower one above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bounds(pub u64);
+
+impl Bounds {
+    /// Both bounds; 0 for none.
+    pub const fn new(upper: u32, lower: u32) -> Self {
+        Bounds(upper as u64 | (lower as u64) << 32)
+    }
+
+    /// Connections from which on the server is overloaded; 0 means never.
+    #[inline(always)]
+    pub const fn upper(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Connections below which it is overloaded no longer; 0 means three quarters of the upper.
+    #[inline(always)]
+    pub const fn lower(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// True when a server with this load becomes overloaded by a connection that it just got.
+    #[inline(always)]
+    pub const fn overloads(self, load: Load) -> bool {
+        self.upper() != 0 && load.total() >= self.upper() as u64
+    }
+
+    /// True when a server with this load, which just lost a connection, is overloaded no longer.
+    #[inline(always)]
+    pub const fn relieves(self, load: Load) -> bool {
+        if self.lower() != 0 {
+            load.total() < self.lower() as u64
+        } else if self.upper() != 0 {
+            load.total() * 4 < self.upper() as u64 * 3
+        } else {
+            true
+        }
     }
 }
 
@@ -117,4 +175,38 @@ pub struct Traffic {
     pub packets_out: u64,
     /// Bytes to clients.
     pub bytes_out: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_85_without_a_lower_bound_three_quarters_relieve() {
+        let bounds = Bounds::new(4, 0);
+        assert!(!bounds.overloads(Load(3)));
+        assert!(bounds.overloads(Load(2 * Load::ACTIVE + 2)));
+        assert!(!bounds.relieves(Load(3)));
+        assert!(bounds.relieves(Load(Load::OVERLOADED + Load::ACTIVE + 1)));
+    }
+
+    #[test]
+    fn case_86_with_a_lower_bound_it_relieves() {
+        let bounds = Bounds::new(4, 2);
+        assert!(!bounds.relieves(Load(2)));
+        assert!(bounds.relieves(Load(1)));
+    }
+
+    #[test]
+    fn no_bounds_never_overload_and_always_relieve() {
+        assert!(!Bounds::default().overloads(Load(u32::MAX as u64)));
+        assert!(Bounds::default().relieves(Load(u32::MAX as u64)));
+    }
+
+    #[test]
+    fn the_bit_of_overload_is_no_connection() {
+        let load = Load(Load::OVERLOADED + 3 * Load::ACTIVE + 7);
+        assert_eq!((load.active(), load.inactive()), (3, 7));
+        assert_eq!((load.total(), load.overloaded()), (10, 1));
+    }
 }

@@ -83,6 +83,14 @@ impl Choice {
     }
 }
 
+/// True for the number of a choice by which the same packet always gets the same server.
+#[inline(always)]
+pub const fn is_hash(choice: u8) -> bool {
+    choice == Choice::DestinationHash as u8
+        || choice == Choice::SourceHash as u8
+        || choice == Choice::Maglev as u8
+}
+
 /// A service: one value of a hash map, so that a change replaces all of it at once and a packet
 /// sees the old run of slots or the new one, never a mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,14 +126,19 @@ const _: () = assert!(size_of::<Service>() == 24);
 pub struct Slot {
     /// Index of the real server; 0 for an empty slot.
     pub server: u32,
-    /// Weight; 0 only in the table of a hash, where a quiesced server keeps its slots.
+    /// Weight; 0 only in the table of a hash, where a quiesced server keeps its slots. In a rotation
+    /// it says how many slots further the next one of another server is.
     pub weight: u32,
 }
 
+/// Most servers in a row that a rotation passes over because they are overloaded: what every
+/// supported kernel's verifier can follow.
+pub const MOST_TURNS: u32 = 1024;
+
 /// The slot of a rotation at a count of picks.
 #[inline(always)]
-pub const fn rotate(service: &Service, picks: u64) -> u32 {
-    let (length, start) = (service.length as u64, service.cycle_start as u64);
+pub const fn rotate(length: u32, cycle_start: u32, picks: u64) -> u32 {
+    let (length, start) = (length as u64, cycle_start as u64);
     if picks < length {
         return picks as u32;
     }
@@ -133,4 +146,35 @@ pub const fn rotate(service: &Service, picks: u64) -> u32 {
         return 0;
     }
     (start + (picks - start) % (length - start)) as u32
+}
+
+/// The slot of a rotation that is a turn further than another one. A turn is no longer than the
+/// cycle.
+#[inline(always)]
+pub const fn further(length: u32, cycle_start: u32, at: u32, turn: u32) -> u32 {
+    let (next, length) = (at as u64 + turn as u64, length as u64);
+    // 1 beyond the end: no branch, since this stands in a loop that the verifier follows.
+    let is_over = (length.wrapping_sub(1).wrapping_sub(next)) >> 63;
+    let cycle = length.saturating_sub(cycle_start as u64);
+    (next - is_over * cycle) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turning_further_is_rotating_on() {
+        for (length, start) in [(1, 0), (5, 0), (7, 3), (7, 6)] {
+            for picks in 0..30 {
+                for turn in 1..=length - start {
+                    assert_eq!(
+                        further(length, start, rotate(length, start, picks), turn),
+                        rotate(length, start, picks + turn as u64),
+                        "{picks} picks and {turn} in {length} from {start}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -38,12 +38,34 @@ pub struct Settings {
     pub timeouts: [u32; 16],
     /// ICMP errors that one processor may send per [`ICMP_WINDOW`].
     pub icmp_limit: u32,
+    /// New connections that one processor may make per [`SECOND`] before there is a flood; 0 for
+    /// any number.
+    pub flood_guard: u32,
+    /// One in so many packets that would start a connection is dropped; 0 for none.
+    pub drop_rate: u32,
+    /// The bits below.
+    pub flags: u32,
+    /// Ports that a service may have beside the packet's own: [`ALL_PORTS`], [`FTP`].
+    pub wide_services: u32,
     /// Version of this layout and of the others in this crate: [`LAYOUT`].
     pub layout: u32,
 }
+
+/// A bit of the flags: a NAT server's packet of no connection is answered by ICMP.
+pub const NAT_ICMP_SEND: u32 = 1;
+/// A bit of the flags: an ICMP error about no connection is scheduled like the packet it quotes.
+pub const SCHEDULE_ICMP: u32 = 1 << 1;
+
+/// A bit of the wide services: there is one that takes all ports.
+pub const ALL_PORTS: u32 = 1;
+/// A bit of the wide services: there is one of FTP's port, which takes data connections, too.
+pub const FTP: u32 = 1 << 1;
 
 /// Version of the maps' layouts. Pinned maps of another version are not adopted.
 pub const LAYOUT: u32 = 2;
 
 /// Ticks in a window of the ICMP limit (about a second).
 pub const ICMP_WINDOW: u32 = 1 << 10;
+
+/// Ticks in a window of the flood guard (about a second).
+pub const SECOND: u32 = 1 << 10;

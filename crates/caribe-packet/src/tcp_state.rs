@@ -162,17 +162,46 @@ const ONLY_FIN: u64 = row([CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW]);
 const ONLY_ACK: u64 = row([ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES]);
 const ONLY_RST: u64 = row([CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL]);
 
+// What `secure_tcp` has instead: a connection is established only once the server acknowledges.
+const SECURE_INPUT_SYN: u64 = row([SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA]);
+const SECURE_INPUT_FIN: u64 = row([CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA]);
+const SECURE_INPUT_ACK: u64 = row([ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA]);
+const SECURE_INPUT_RST: u64 = row([CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL]);
+const SECURE_OUTPUT_SYN: u64 = row([SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA]);
+const SECURE_ONLY_SYN: u64 = row([SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA]);
+
 const _: () = assert!(SA as u64 == 10);
 
 /// The state after a packet with these TCP flags. The first of RST, SYN, FIN, ACK counts; a
 /// packet with none of them closes.
 #[inline(always)]
 pub const fn next(state: u8, viewpoint: Viewpoint, flags: u8) -> u8 {
-    let [syn, fin, ack, rst] = match viewpoint {
+    let rows = match viewpoint {
         Viewpoint::Input => [INPUT_SYN, INPUT_FIN, INPUT_ACK, INPUT_RST],
         Viewpoint::Output => [OUTPUT_SYN, OUTPUT_FIN, OUTPUT_ACK, OUTPUT_RST],
         Viewpoint::InputOnly => [ONLY_SYN, ONLY_FIN, ONLY_ACK, ONLY_RST],
     };
+    pick(rows, state, flags)
+}
+
+/// As [`next`], by the tables of `secure_tcp`.
+#[inline(always)]
+pub const fn next_secure(state: u8, viewpoint: Viewpoint, flags: u8) -> u8 {
+    let rows = match viewpoint {
+        Viewpoint::Input => [
+            SECURE_INPUT_SYN,
+            SECURE_INPUT_FIN,
+            SECURE_INPUT_ACK,
+            SECURE_INPUT_RST,
+        ],
+        Viewpoint::Output => [SECURE_OUTPUT_SYN, OUTPUT_FIN, OUTPUT_ACK, OUTPUT_RST],
+        Viewpoint::InputOnly => [SECURE_ONLY_SYN, ONLY_FIN, ONLY_ACK, ONLY_RST],
+    };
+    pick(rows, state, flags)
+}
+
+#[inline(always)]
+const fn pick([syn, fin, ack, rst]: [u64; 4], state: u8, flags: u8) -> u8 {
     let row = if flags & RST != 0 {
         rst
     } else if flags & SYN != 0 {
@@ -189,6 +218,8 @@ pub const fn next(state: u8, viewpoint: Viewpoint, flags: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     fn walk(steps: &[(Viewpoint, u8)]) -> State {
@@ -229,6 +260,54 @@ mod tests {
             walk(&[(InputOnly, SYN), (InputOnly, ACK), (InputOnly, FIN | ACK)]),
             State::FinWait
         );
+    }
+
+    #[test]
+    fn case_125_secure_tcp_waits_for_the_server() {
+        use Viewpoint::{Input, Output};
+        let mut state = 0;
+        let mut seen = [0; 4];
+        let steps = [
+            (Input, SYN),
+            (Output, SYN | ACK),
+            (Input, ACK),
+            (Output, ACK),
+        ];
+        for (seen, (viewpoint, flags)) in seen.iter_mut().zip(steps) {
+            state = next_secure(state, viewpoint, flags);
+            *seen = state;
+        }
+        assert_eq!(seen, [SR as u8, SA as u8, SA as u8, ES as u8]);
+    }
+
+    /// The cells in which the tables of `secure_tcp` differ, by viewpoint and flag.
+    #[test]
+    fn secure_tcp_differs_where_ipvs_does() {
+        use Viewpoint::{Input, InputOnly, Output};
+        let mut differences = std::vec::Vec::new();
+        for viewpoint in [Input, Output, InputOnly] {
+            for flags in [SYN, FIN, ACK, RST] {
+                for state in 0..=SA as u8 {
+                    let secure = next_secure(state, viewpoint, flags);
+                    if secure != next(state, viewpoint, flags) {
+                        differences.push((viewpoint, flags, state, secure));
+                    }
+                }
+            }
+        }
+        let mut expected = std::vec![
+            (Input, SYN, SA as u8, SA as u8),
+            (Input, FIN, SA as u8, SA as u8),
+            (Input, ACK, SR as u8, SR as u8),
+            (Input, ACK, SA as u8, SA as u8),
+            (Input, RST, SA as u8, CL as u8),
+            (Output, SYN, SR as u8, SA as u8),
+            (Output, SYN, SA as u8, SA as u8),
+        ];
+        for state in [State::None, FW, TW, CL, CW, LA, LI, SA] {
+            expected.push((InputOnly, SYN, state as u8, SA as u8));
+        }
+        assert_eq!(differences, expected);
     }
 
     #[test]

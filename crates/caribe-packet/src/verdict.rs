@@ -1,6 +1,8 @@
 //! What became of a packet: every packet gets exactly one verdict, so their sum is the number of
 //! packets that came in.
 
+use crate::event::EVENTS;
+
 macro_rules! verdicts {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
         /// What became of a packet.
@@ -40,6 +42,8 @@ verdicts! {
     ForwardedTunnel = "forwarded_tunnel",
     /// A NAT server's packet sent to its client.
     ForwardedReply = "forwarded_reply",
+    /// A client's packet for a server that is the director itself: up the stack, as it came.
+    ForwardedLocal = "forwarded_local",
     /// An ICMP error about a server's answer, sent to that server.
     ForwardedError = "forwarded_error",
     /// An ICMP error about a client's packet to a NAT server, sent to that client.
@@ -86,6 +90,9 @@ verdicts! {
     DroppedUnreachable = "dropped_unreachable",
     /// The connection's server was removed.
     DroppedServerGone = "dropped_server_gone",
+    /// Dropped by the defence `drop_packet`, which drops one in so many of those that would start a
+    /// connection.
+    DroppedDefence = "dropped_defence",
     /// The connection table has no room for a new connection.
     DroppedTableFull = "dropped_table_full",
     /// The driver left no room in front of the packet for an outer header.
@@ -108,6 +115,8 @@ const _: () = assert!(Verdict::ALL.len() <= COUNTERS);
 pub struct Counters {
     /// Packets by verdict.
     pub verdicts: [u64; COUNTERS],
+    /// What happened beside.
+    pub events: [u64; EVENTS],
     /// The window of the ICMP limit that is being counted.
     pub icmp_window: u32,
     /// ICMP errors sent in that window.
@@ -116,6 +125,14 @@ pub struct Counters {
     pub clock_jiffies: u64,
     /// What it said, in [`ticks`](crate::settings).
     pub clock_ticks: u32,
+    /// The window of the flood guard that is being counted.
+    pub flood_window: u32,
+    /// Packets in that window that would start a connection.
+    pub flood_packets: u32,
+    /// Packets that would start a connection since one was dropped.
+    pub drop_packets: u32,
+    /// The last window in which there was a flood, plus one; 0 if there never was.
+    pub flood_last: u32,
     /// Zero.
     pub padding: u32,
 }
@@ -124,10 +141,15 @@ impl Default for Counters {
     fn default() -> Self {
         Counters {
             verdicts: [0; COUNTERS],
+            events: [0; EVENTS],
             icmp_window: 0,
             icmp_sent: 0,
             clock_jiffies: 0,
             clock_ticks: 0,
+            flood_window: 0,
+            flood_packets: 0,
+            drop_packets: 0,
+            flood_last: 0,
             padding: 0,
         }
     }

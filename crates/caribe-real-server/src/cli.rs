@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use caribe_network::Network;
 
+use crate::agent;
 use crate::error::RealServerError;
 use crate::execute::{Places, down, up};
 use crate::inspect::inspect;
@@ -49,6 +50,7 @@ enum Command {
     Down,
     /// Tell whether everything is in place, from the live system; exit code 1 when it is not
     Status(Asked),
+    Agent(agent::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,9 +109,9 @@ async fn execute(args: Args, output: &mut impl Write) -> Result<u8, RealServerEr
         pins: args.pins,
         director_pins: args.director_pins,
     };
-    let (network, _changes) = Network::connect()?;
     match args.command {
         Command::Up(wanted) => {
+            let (network, _changes) = Network::connect()?;
             let request = Request {
                 vips: by_one_method(wanted.vips, wanted.method),
                 interface: wanted.interface,
@@ -119,10 +121,15 @@ async fn execute(args: Args, output: &mut impl Write) -> Result<u8, RealServerEr
             tell(output, &done, "everything is in place already")
         }
         Command::Down => {
+            let (network, _changes) = Network::connect()?;
             let undone = down(&network, &places).await?;
             tell(output, &undone, "there is nothing to undo")
         }
-        Command::Status(asked) => answer(&network, asked, &places, output).await,
+        Command::Status(asked) => {
+            let (network, _changes) = Network::connect()?;
+            answer(&network, asked, &places, output).await
+        }
+        Command::Agent(arguments) => agent::run(arguments, output).await,
     }
 }
 

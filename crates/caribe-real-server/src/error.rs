@@ -1,6 +1,7 @@
 //! Why a real server could not be prepared, undone or examined.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use caribe_network::NetworkError;
@@ -71,6 +72,23 @@ pub enum RealServerError {
         failure: Box<RealServerError>,
         /// The second; the state file still tells what there is to undo.
         undoing: Box<RealServerError>,
+    },
+    /// The agent cannot listen.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine's load cannot be read.
+    #[error("cannot read the load from {path}: {reason}")]
+    Measure {
+        /// The file.
+        path: &'static str,
+        /// What was wrong with it.
+        reason: String,
     },
     /// No tokio runtime.
     #[error("cannot start the runtime: {0}")]

@@ -2,14 +2,16 @@
 //! for them, and for tunnelling a program that unwraps the packets. Undoes it exactly, and tells
 //! whether it is in place.
 //!
-//! It is no daemon and keeps nothing running; the kernel does the work. It does not know the
-//! director, nor which services there are.
+//! That keeps nothing running; the kernel does the work. `agent` alone is a daemon, and a separate
+//! thing: it tells directors how busy the machine is. Neither knows the director, nor which
+//! services there are.
 //!
 //! [`plan`] and [`status`] are pure: both judge a [`Request`] by [`Facts`], piece by piece (see
 //! `piece.rs`, the place to start reading). [`inspect`], [`up`] and [`down`] are the shell around
 //! them, and [`cli`] is the sub-command.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod arp_rules;
 pub mod cli;
 mod decapsulator;

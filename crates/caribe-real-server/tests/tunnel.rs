@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use caribe_lab::wait;
 use lan::{Lan, PEER4, PEER6, REAL4, REAL6, VIP4, VIP6};
-use tunneller::Tunneller;
+use tunneller::{Tunneller, Wrapping};
 
 fn counts(lan: &Lan) -> (u64, u64) {
     let status = lan.succeed("status --json");
@@ -35,19 +35,33 @@ fn tcp_comes_through_every_kind_of_tunnel() {
 
     let mut unwrapped = counts(&lan).0;
     assert_eq!(unwrapped, 0);
-    for (vip, source, outer) in [
-        (VIP4, PEER4, (PEER4, REAL4)),
-        (VIP6, PEER6, (PEER6, REAL6)),
-        (VIP4, PEER4, (PEER6, REAL6)),
+    for (vip, source, outer, wrapping) in [
+        (VIP4, PEER4, (PEER4, REAL4), Wrapping::Ipip),
+        (VIP6, PEER6, (PEER6, REAL6), Wrapping::Ipip),
+        (VIP4, PEER4, (PEER6, REAL6), Wrapping::Ipip),
+        (VIP4, PEER4, (PEER4, REAL4), Wrapping::Gue(6080)),
+        (VIP6, PEER6, (PEER4, REAL4), Wrapping::Gue(9999)),
+        (
+            VIP4,
+            PEER4,
+            (PEER6, REAL6),
+            Wrapping::Gre { checksum: false },
+        ),
+        (
+            VIP6,
+            PEER6,
+            (PEER6, REAL6),
+            Wrapping::Gre { checksum: true },
+        ),
     ] {
-        let tunneller = Tunneller::start(&lan, "eth0", vip, source, outer);
+        let tunneller = Tunneller::start(&lan, "eth0", vip, source, outer, wrapping);
         lan.converse(vip);
         let sent = tunneller.stop();
         let now = counts(&lan).0;
         assert_eq!(
             now - unwrapped,
             sent,
-            "every packet through {outer:?} is unwrapped"
+            "every packet through {outer:?} by {wrapping:?} is unwrapped"
         );
         assert!(sent > 600, "a megabyte takes packets: {sent}");
         unwrapped = now;
@@ -62,7 +76,14 @@ fn tcp_comes_through_every_kind_of_tunnel() {
 fn a_tunnelled_packet_for_no_vip_is_left_alone() {
     let lan = Lan::new("rs-refused");
     lan.succeed("up --vip 10.1.0.80 --interface eth0 --method tunnel");
-    let tunneller = Tunneller::start(&lan, "eth0", "10.1.0.99", PEER4, (PEER4, REAL4));
+    let tunneller = Tunneller::start(
+        &lan,
+        "eth0",
+        "10.1.0.99",
+        PEER4,
+        (PEER4, REAL4),
+        Wrapping::Ipip,
+    );
     let ping = lan
         .peer
         .command("ping")
@@ -157,7 +178,14 @@ fn one_server_may_serve_by_both_methods() {
     }
     lan.direct(VIP4);
     lan.converse(VIP4);
-    let tunneller = Tunneller::start(&lan, "eth0", "10.1.0.81", PEER4, (PEER4, REAL4));
+    let tunneller = Tunneller::start(
+        &lan,
+        "eth0",
+        "10.1.0.81",
+        PEER4,
+        (PEER4, REAL4),
+        Wrapping::Ipip,
+    );
     lan.converse("10.1.0.81");
     assert_eq!(tunneller.stop(), counts(&lan).0);
     lan.succeed("down");
@@ -174,7 +202,14 @@ fn a_driver_without_xdp_serves_in_generic_mode_and_status_says_so() {
     assert!(said.contains("generic mode, which is slower"), "{said}");
     let status = lan.succeed("status");
     assert!(status.contains("on mv0 in generic mode"), "{status}");
-    let tunneller = Tunneller::start(&lan, "mv0", VIP4, PEER4, (PEER4, "10.1.0.3"));
+    let tunneller = Tunneller::start(
+        &lan,
+        "mv0",
+        VIP4,
+        PEER4,
+        (PEER4, "10.1.0.3"),
+        Wrapping::Ipip,
+    );
     lan.converse(VIP4);
     assert_eq!(tunneller.stop(), counts(&lan).0);
     lan.succeed("down");

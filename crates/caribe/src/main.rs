@@ -15,8 +15,8 @@ mod logging;
 mod names;
 mod output;
 mod real_server;
-mod server;
 mod save;
+mod server;
 mod status;
 
 use std::ffi::OsString;

@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::machine::{self, Purpose};
 use crate::report::{Report, Stopwatch};
 use crate::repository::Repository;
-use crate::{bpf, verify};
+use crate::{bpf, fuzz, verify};
 use cargo_test::Run;
 
 /// Arguments of `test`.
@@ -33,7 +33,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
     let watch = Stopwatch::start();
     let may_skip = !std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false");
-    machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest])?;
+    machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest, Purpose::Fuzz])?;
     let shell = Shell::new()?;
     shell.change_dir(repository.root());
     let mut report = Report::default();
@@ -107,6 +107,11 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
         report.print(watch.elapsed());
         return Ok(Interrupt::status());
     }
+    if everything {
+        report.check("Fuzz targets", || {
+            fuzz::run(repository, &fuzz::Arguments::SHORT)
+        });
+    }
     if everything && machine::is_root() {
         report.check("The verifier of this kernel", || {
             verify::on_this_kernel(repository, &object)
@@ -123,14 +128,17 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     })
 }
 
-/// Formatting of the workspace, and of the package outside it.
+/// Formatting of the workspace, and of the packages outside it.
 fn check_style(shell: &Shell, repository: &Repository, report: &mut Report) {
     report.check("Formatting", || {
         let ebpf = repository.ebpf().join("Cargo.toml");
         cmd!(shell, "cargo fmt --all --check").quiet().run()?;
-        cmd!(shell, "cargo fmt --manifest-path {ebpf} --check")
-            .quiet()
-            .run()?;
+        let fuzz = repository.root().join("fuzz/Cargo.toml");
+        for outside in [ebpf, fuzz] {
+            cmd!(shell, "cargo fmt --manifest-path {outside} --check")
+                .quiet()
+                .run()?;
+        }
         Ok(String::new())
     });
 }

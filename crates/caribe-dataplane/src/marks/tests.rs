@@ -38,13 +38,13 @@ fn by_layout(layout: &Layout, to: IpAddr, protocol: Protocol, port: u16) -> u32 
         return 0;
     };
     let intervals = network.intervals.iter();
-    let before = intervals.filter(|interval| interval.first() <= u32::from(port));
-    before.last().expect("the first begins at 0").mark()
+    let mut before = intervals.filter(|interval| interval.first() <= u32::from(port));
+    before.next_back().expect("the first begins at 0").mark()
 }
 
 /// The mark as netfilter would set it.
 fn by_rules(rules: &[MarkRule], to: IpAddr, protocol: Protocol, port: u16) -> u32 {
-    let matching = rules.iter().filter(|rule| {
+    let mut matching = rules.iter().filter(|rule| {
         rule.family() == Family::from(to)
             && first(to, rule.prefix) == first(rule.address, rule.prefix)
             && rule.protocol.is_none_or(|own| own == protocol)
@@ -54,7 +54,7 @@ fn by_rules(rules: &[MarkRule], to: IpAddr, protocol: Protocol, port: u16) -> u3
                     .iter()
                     .any(|range| (range.first()..=range.last()).contains(&port)))
     });
-    matching.last().map_or(0, |rule| rule.mark.get())
+    matching.next_back().map_or(0, |rule| rule.mark.get())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod by_hash;
 mod by_load;
 
-use caribe_packet::service::{Service, rotate};
+use caribe_packet::service::{further, rotate};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,22 +18,12 @@ fn member(server: u32, weight: u32) -> Member {
 
 /// The servers that the packet path would pick from a layout.
 fn rotation(layout: &Layout, picks: u64) -> Vec<u32> {
-    let service = Service {
-        id: 1,
-        base: 0,
-        length: layout.slots.len() as u32,
-        cycle_start: layout.cycle_start,
-        cursor: 0,
-        choice: layout.choice as u8,
-        scheduler: 0,
-        flags: 0,
-        padding: 0,
-    };
+    let length = layout.slots.len() as u32;
     if layout.slots.is_empty() {
         return Vec::new();
     }
     (0..picks)
-        .map(|pick| layout.slots[rotate(&service, pick) as usize].server)
+        .map(|pick| layout.slots[rotate(length, layout.cycle_start, pick) as usize].server)
         .collect()
 }
 
@@ -243,5 +233,88 @@ proptest! {
             let count = layout.slots.iter().filter(|slot| slot.server == *server).count() as u64;
             prop_assert_eq!(count * sum, u64::from(*weight) * layout.slots.len() as u64);
         }
+    }
+}
+
+#[test]
+fn a_turn_leads_to_the_next_slot_of_another_server() {
+    assert_eq!(turns(&[]), Vec::<u32>::new());
+    assert_eq!(turns(&[7]), [1]);
+    assert_eq!(turns(&[7, 7, 7]), [3, 3, 3]);
+    assert_eq!(turns(&[1, 2, 3]), [1, 1, 1]);
+    assert_eq!(
+        turns(&[1, 1, 2, 1, 2, 3, 1, 2, 3]),
+        [2, 1, 1, 1, 1, 1, 1, 1, 1]
+    );
+    assert_eq!(turns(&[1, 2, 2, 1, 1]), [1, 2, 1, 3, 2]);
+}
+
+/// A rotation with overloaded servers, walked as the packet path does; `None` where it gives up.
+fn passing_over(layout: &Layout, overloaded: &[u32], picks: usize) -> Vec<Option<u32>> {
+    let length = layout.slots.len() as u32;
+    let mut cursor = 0;
+    let mut walk = || {
+        let mut at = rotate(length, layout.cycle_start, cursor);
+        cursor += 1;
+        let mut passed = 0;
+        loop {
+            let slot = layout.slots[at as usize];
+            if !overloaded.contains(&slot.server) {
+                return Some(slot.server);
+            }
+            passed += slot.weight;
+            if passed >= length {
+                return None;
+            }
+            cursor += u64::from(slot.weight);
+            at = further(length, layout.cycle_start, at, slot.weight);
+        }
+    };
+    (0..picks).map(|_| walk()).collect()
+}
+
+proptest! {
+    /// Over a cycle, each server is picked as often as its weight says: rr and wrr share exactly.
+    #[test]
+    fn rotations_share_by_weight(
+        weights in prop::collection::vec(0u32..40, 1..12),
+        is_weighted: bool,
+    ) {
+        let scheduler = if is_weighted { Scheduler::Wrr } else { Scheduler::Rr };
+        let members: Vec<_> = (1..).zip(weights).collect();
+        let layout = added(scheduler, &members).layout().expect("few servers");
+        let total: u64 = members
+            .iter()
+            .map(|(_, weight)| u64::from(if is_weighted { *weight } else { (*weight).min(1) }))
+            .sum();
+        let cycle = layout.slots.len() as u64;
+        for (server, weight) in members {
+            let share = if is_weighted { weight } else { weight.min(1) };
+            let slots = layout.slots.iter().filter(|slot| slot.server == server).count();
+            prop_assert_eq!(slots as u64 * total, u64::from(share) * cycle);
+        }
+    }
+
+    /// Overloaded servers are passed over, and the others keep their order and their shares.
+    #[test]
+    fn turns_pass_over_the_overloaded(
+        weights in prop::collection::vec(1u32..9, 1..8),
+        overloaded in prop::collection::vec(1u32..9, 0..6),
+    ) {
+        let members: Vec<_> = (1..).zip(weights).collect();
+        let layout = added(Scheduler::Wrr, &members).layout().expect("few servers");
+        let open: Vec<u32> = layout
+            .slots
+            .iter()
+            .map(|slot| slot.server)
+            .filter(|server| !overloaded.contains(server))
+            .collect();
+        let picks = passing_over(&layout, &overloaded, 50);
+        let expected: Vec<Option<u32>> = if open.is_empty() {
+            vec![None; 50]
+        } else {
+            open.iter().copied().map(Some).cycle().take(50).collect()
+        };
+        prop_assert_eq!(picks, expected);
     }
 }

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use caribe_model::{
     Encapsulation, Forwarding, Scheduler, SchedulerFlags, SchedulerOptions, ServerKey, ServiceKey,
-    TableSize,
+    TableSize, Thresholds,
 };
 use caribe_packet::service::Slot;
 
-use super::{Discarded, LiveServer, LiveService, LiveTable, Room, Step};
+use super::{Discarded, LiveServer, LiveService, LiveTable, Room, Step, Terms};
 use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
 
@@ -26,6 +26,8 @@ pub(crate) struct FoundService {
     pub(crate) scheduler: Scheduler,
     /// Its flags.
     pub(crate) flags: SchedulerFlags,
+    /// What it asks for beside its scheduler.
+    pub(crate) terms: Terms,
     /// Its slots.
     pub(crate) run: Run,
     /// What the slots hold.
@@ -49,6 +51,8 @@ pub(crate) struct FoundServer {
     pub(crate) encapsulation: Encapsulation,
     /// Weight.
     pub(crate) weights: Weights,
+    /// How many connections it takes.
+    pub(crate) thresholds: Thresholds,
     /// Its place in the order of additions.
     pub(crate) sequence: u64,
     /// False for a discarded server.
@@ -96,6 +100,7 @@ impl LiveTable {
                         forwarding: server.forwarding,
                         encapsulation: server.encapsulation,
                         weights: server.weights,
+                        thresholds: server.thresholds,
                     },
                 );
                 continue;
@@ -104,7 +109,9 @@ impl LiveTable {
                 steps.push(Step::Discard(*index));
                 steps.push(Step::Orphan(*index));
             }
+            let terms = service.and_then(|key| Some(services.get(&key)?.terms));
             let discarded = Discarded {
+                is_doomed: terms.is_some_and(|terms| terms.policy.expire_nodest_conn),
                 service: service.or_else(|| service_of.get(index).copied()),
                 key: server.key,
                 since: now,
@@ -183,9 +190,9 @@ impl LiveTable {
                 .iter()
                 .map(|index| self.servers[index].model())
                 .collect(),
-            one_packet: false,
-            persistence: None,
-            policy: Default::default(),
+            one_packet: found.terms.one_packet,
+            persistence: found.terms.persistence,
+            policy: found.terms.policy,
         };
         self.table
             .insert(key, model)
@@ -193,6 +200,7 @@ impl LiveTable {
         let service = LiveService {
             id: found.id,
             servers,
+            terms: found.terms,
             schedule,
             run: found.run,
             cursor: found.cursor,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use caribe_model::{Change, MarkRule, Server, ServerKey, Service, ServiceKey, Table, diff};
 use caribe_packet::service::Choice;
 
-use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step};
+use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step, Terms};
 use crate::marks::Layout;
 use crate::schedule::{Member, Schedule, Weights};
 use crate::slots::Run;
@@ -66,6 +66,7 @@ impl LiveTable {
             count += 1;
         }
         draft.table.table = desired.clone();
+        draft.doom();
         let flips = draft.flips(&self.vips())?;
         let steps = [draft.first, draft.servers, flips, draft.marks, draft.last].concat();
         Ok(Plan {
@@ -126,8 +127,12 @@ impl Draft<'_> {
             Change::RemoveService(key) => self.remove_service(key),
             Change::AddService(key, service) => self.add_service(*key, service)?,
             Change::EditService(key, service) => {
-                let schedule = &mut self.touch(*key).schedule;
-                schedule.set_scheduler(service.scheduler, service.options);
+                let live = self.touch(*key);
+                live.terms = Terms::of(service);
+                live.schedule
+                    .set_scheduler(service.scheduler, service.options);
+                let (id, terms) = (live.id, live.terms);
+                self.servers.push(Step::PutTerms { id, terms });
             }
             Change::AddServer(key, server) => self.add_server(*key, server)?,
             Change::EditServer(key, server) => self.edit_server(*key, server),
@@ -136,7 +141,8 @@ impl Draft<'_> {
                 let service = self.touch(*key);
                 service.servers.retain(|other| *other != index);
                 service.schedule.remove(index);
-                self.discard(index, false);
+                let is_doomed = service.terms.policy.expire_nodest_conn;
+                self.discard(index, is_doomed, false);
             }
             Change::SetMarks(rules) => self.set_marks(rules)?,
         }
@@ -188,7 +194,8 @@ impl Draft<'_> {
             },
         );
         for index in service.servers {
-            self.discard(index, true);
+            let is_doomed = service.terms.policy.expire_nodest_conn;
+            self.discard(index, is_doomed, true);
         }
         let left: Vec<u32> = self.discarded_of(key).collect();
         for index in left {
@@ -197,6 +204,19 @@ impl Draft<'_> {
             }
         }
         self.table.free_services.push_back(service.id);
+    }
+
+    /// Marks the removed servers of services as these treat connections now; those of services that
+    /// are gone stay marked as they were.
+    fn doom(&mut self) {
+        for discarded in self.table.trash.values_mut() {
+            if let Some(service) = discarded
+                .service
+                .and_then(|key| self.table.services.get(&key))
+            {
+                discarded.is_doomed = service.terms.policy.expire_nodest_conn;
+            }
+        }
     }
 
     fn discarded_of(&self, key: &ServiceKey) -> impl Iterator<Item = u32> {
@@ -208,13 +228,14 @@ impl Draft<'_> {
         of_service.map(|(index, _)| *index)
     }
 
-    fn discard(&mut self, index: u32, orphan: bool) {
+    fn discard(&mut self, index: u32, is_doomed: bool, orphan: bool) {
         let Some(server) = self.table.servers.remove(&index) else {
             return;
         };
         let discarded = Discarded {
             service: Some(server.service),
             key: server.key,
+            is_doomed,
             since: self.now,
             unreferenced_since: None,
         };
@@ -240,11 +261,14 @@ impl Draft<'_> {
         let live = LiveService {
             id,
             servers: Vec::new(),
+            terms: Terms::of(service),
             schedule: Schedule::new(service.scheduler, service.options),
             run: Run { base: 0, length: 0 },
             cursor: 0,
         };
         self.table.services.insert(key, live);
+        let terms = Terms::of(service);
+        self.servers.push(Step::PutTerms { id, terms });
         self.servers.push(Step::OpenLedger(id));
         self.touched.insert(key);
         service
@@ -261,6 +285,7 @@ impl Draft<'_> {
             forwarding: server.forwarding,
             encapsulation: server.encapsulation,
             weights: Weights::added(server.weight),
+            thresholds: server.thresholds,
         };
         let sequence = self.table.next_sequence;
         self.table.next_sequence += 1;
@@ -330,6 +355,7 @@ impl Draft<'_> {
             forwarding: server.forwarding,
             encapsulation: server.encapsulation,
             weights: self.table.servers[&index].weights.edited(server.weight),
+            thresholds: server.thresholds,
         };
         self.table.servers.insert(index, live);
         self.servers.push(Step::EditServer {

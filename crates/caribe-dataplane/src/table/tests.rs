@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use caribe_model::{Protocol, SchedulerOptions, Server, Service};
+use caribe_model::{Family, Netmask, Protocol, SchedulerOptions, Server, Service};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,7 @@ struct Memory {
     services: BTreeMap<ServiceKey, Value>,
     vips: BTreeSet<IpAddr>,
     servers: BTreeMap<u32, Entry>,
+    terms: BTreeMap<u32, Terms>,
     slots: BTreeMap<u32, Slot>,
     /// Picks and state.
     cursors: BTreeMap<u32, (u64, u64)>,
@@ -98,6 +99,9 @@ impl Memory {
                     .expect("a server that is there");
                 assert!(entry.in_service && entry.server.key == server.key);
                 entry.server = server;
+            }
+            Step::PutTerms { id, terms } => {
+                self.terms.insert(id, terms);
             }
             Step::OpenLedger(service) => {
                 assert!(self.services.values().all(|other| other.id != service));
@@ -244,6 +248,7 @@ impl Memory {
                 id: service.id,
                 scheduler: service.scheduler,
                 flags: service.flags,
+                terms: self.terms[&service.id],
                 run,
                 slots: (run.base..run.base + run.length)
                     .map(|slot| self.slots[&slot])
@@ -263,6 +268,7 @@ impl Memory {
                 forwarding: entry.server.forwarding,
                 encapsulation: entry.server.encapsulation,
                 weights: entry.server.weights,
+                thresholds: entry.server.thresholds,
                 sequence: entry.sequence,
                 in_service: entry.in_service,
             };
@@ -295,6 +301,7 @@ impl Memory {
             let held = &self.services[key];
             assert_eq!(held.scheduler, service.scheduler);
             assert_eq!(held.flags, service.options.flags);
+            assert_eq!(self.terms[&held.id], Terms::of(service));
             let rotates = matches!(service.scheduler, Scheduler::Rr | Scheduler::Wrr);
             assert_eq!(held.choice == Choice::Rotate, rotates);
             let entries = self.servers.values();
@@ -343,7 +350,8 @@ impl Memory {
 }
 
 fn any_table() -> impl Strategy<Value = Table> {
-    let server = (0u8..5, 0u32..4, any::<bool>()).prop_map(|(host, weight, nat)| Server {
+    let server = (0u8..5, 0u32..4, any::<bool>(), 0u32..3);
+    let server = server.prop_map(|(host, weight, nat, upper)| Server {
         key: ServerKey {
             address: Ipv4Addr::new(10, 0, 0, host).into(),
             port: 80,
@@ -355,14 +363,21 @@ fn any_table() -> impl Strategy<Value = Table> {
         },
         weight,
         encapsulation: Default::default(),
-        thresholds: Default::default(),
+        thresholds: Thresholds::new(upper, upper / 2).expect("they do not cross"),
     });
     // Those whose runs are as long as their servers' weights add up to, at most.
     let scheduler = (0usize..9, 0u8..8);
-    let service = (0u16..4, scheduler, prop::collection::vec(server, 0..4));
+    let terms = (prop::option::of(1u32..4), any::<bool>(), any::<bool>());
+    let service = (
+        0u16..4,
+        scheduler,
+        prop::collection::vec(server, 0..4),
+        terms,
+    );
     prop::collection::vec(service, 0..4).prop_map(|services| {
         let mut table = Table::default();
-        for (number, (scheduler, flags), servers) in services {
+        for (number, (scheduler, flags), servers, terms) in services {
+            let (timeout, one_packet, expire_nodest_conn) = terms;
             let key = ServiceKey::Address {
                 protocol: Protocol::Tcp,
                 // Two VIPs with two services each.
@@ -379,9 +394,15 @@ fn any_table() -> impl Strategy<Value = Table> {
                         ..SchedulerOptions::IPVS
                     },
                     servers,
-                    one_packet: false,
-                    persistence: None,
-                    policy: Default::default(),
+                    one_packet,
+                    persistence: timeout.map(|timeout| Persistence {
+                        timeout,
+                        netmask: Netmask::host(Family::V4),
+                    }),
+                    policy: Policy {
+                        expire_nodest_conn,
+                        ..Policy::default()
+                    },
                 },
             );
         }
@@ -596,6 +617,7 @@ fn maps_that_contradict_themselves_are_told() {
         id: 1,
         scheduler: Scheduler::Rr,
         flags: SchedulerFlags::default(),
+        terms: Terms::default(),
         run: Run { base: 0, length: 0 },
         slots: Vec::new(),
         cursor: 1,

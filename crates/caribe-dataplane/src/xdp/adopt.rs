@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_model::{NextHop, SchedulerFlags, ServiceKey};
-use caribe_packet::server::IN_SERVICE;
+use caribe_packet::connection::TEMPLATE;
+use caribe_packet::server::{Bounds, IN_SERVICE};
 use caribe_packet::service::Service;
 
 use super::connection_table::{ConnectionTable, Family};
 use super::maps::Maps;
-use super::{XdpDataplane, encoding, next_hops};
+use super::{XdpDataplane, encoding, next_hops, policies};
 use crate::DataplaneError;
 use crate::schedule::choice;
 use crate::slots::Run;
@@ -57,6 +58,12 @@ fn found_service(maps: &Maps, key: &ServiceKey, service: &Service) -> Result<Fou
     if end > u64::from(maps.slots.len()) {
         return Err(format!("the slots of service {key} are out of range"));
     }
+    if service.id >= maps.policies.len() {
+        return Err(format!(
+            "service {key} has id {}, which is out of range",
+            service.id
+        ));
+    }
     let scheduler = encoding::scheduler_from_number(service.scheduler)
         .filter(|scheduler| choice(*scheduler) as u8 == service.choice)
         .ok_or_else(|| format!("service {key} has no known scheduler"))?;
@@ -68,6 +75,8 @@ fn found_service(maps: &Maps, key: &ServiceKey, service: &Service) -> Result<Fou
         scheduler,
         flags: SchedulerFlags::from_bits(service.flags)
             .ok_or_else(|| format!("service {key} has unknown flags"))?,
+        terms: policies::decode(&maps.policies.read(service.id), key.family())
+            .map_err(|problem| format!("service {key}: {problem}"))?,
         run,
         // Below the array's length, which is a u32.
         slots: (run.base..end as u32)
@@ -98,6 +107,8 @@ fn found_servers(maps: &Maps) -> Result<BTreeMap<u32, FoundServer>, String> {
             forwarding,
             encapsulation,
             weights,
+            thresholds: encoding::thresholds(Bounds(maps.bounds.read(index)))
+                .ok_or_else(|| format!("server {index} has thresholds that cross"))?,
             sequence,
             in_service,
         };
@@ -112,9 +123,13 @@ fn note_services<F: Family>(
     service_of: &mut BTreeMap<u32, ServiceKey>,
 ) {
     for occupied in table.occupied() {
-        let Some((slot, _)) = table.read_alive(occupied.slot) else {
+        let Some((slot, meta)) = table.read_alive(occupied.slot) else {
             continue;
         };
+        // A template may be of a mark, or of more ports than one.
+        if meta.flags() & TEMPLATE != 0 {
+            continue;
+        }
         let endpoints = F::endpoints(&slot);
         let key = encoding::key_from_parts(F::peer(&slot), endpoints.peer_port, endpoints.protocol);
         if let Some(key) = key {
@@ -147,6 +162,7 @@ impl XdpDataplane {
             self.take(step)?;
         }
         self.correct_vips()?;
+        self.put_wide_services(self.live.wide_services());
         self.torn = false;
         Ok(())
     }

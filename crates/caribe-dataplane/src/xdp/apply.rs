@@ -1,13 +1,15 @@
 //! Changing the table: the plan is made by [`LiveTable::plan`](crate::table::LiveTable::plan), its steps are taken here.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caribe_model::Table;
-use caribe_packet::server::{ENCAPSULATION, IN_SERVICE, Server};
+use caribe_packet::server::{Bounds, ENCAPSULATION, IN_SERVICE, Load, Server};
 use caribe_packet::service::Service;
+use caribe_packet::settings::Settings;
 
 use super::maps::Maps;
-use super::{XdpDataplane, encoding, next_hops};
+use super::{XdpDataplane, encoding, next_hops, policies};
 use crate::slots::GRACE;
 use crate::table::{LiveServer, Refusal, Step};
 use crate::{Applied, DataplaneError};
@@ -30,14 +32,29 @@ impl XdpDataplane {
         };
         let plan = plan.map_err(refused)?;
         self.torn = true;
+        // Until all is done, packets look for what is there before and after.
+        self.put_wide_services(self.live.wide_services() | plan.table.wide_services());
         for step in &plan.steps {
             self.take(step)?;
         }
         self.torn = false;
         self.live = plan.table;
+        self.put_wide_services(self.live.wide_services());
         Ok(Applied {
             changes: plan.changes,
         })
+    }
+
+    /// Tells packets which ports services take beside a packet's own.
+    pub(super) fn put_wide_services(&self, wide_services: u32) {
+        let settings = self.maps.settings.read(0);
+        if settings.wide_services != wide_services {
+            let settings = Settings {
+                wide_services,
+                ..settings
+            };
+            self.maps.settings.write(0, &settings);
+        }
     }
 
     fn plan(&self, desired: &Table) -> Result<crate::table::Plan, Refusal> {
@@ -67,6 +84,7 @@ impl XdpDataplane {
                 }
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
+                self.put_bounds(*index, server);
                 self.put_server(*index, *service, server);
                 Ok(())
             }
@@ -76,6 +94,7 @@ impl XdpDataplane {
                 let (sequence, _) = encoding::from_roster_word(word, 0);
                 let word = encoding::roster_word(sequence, server.weights);
                 self.maps.roster.write(*index, &word);
+                self.put_bounds(*index, server);
                 let entry = self.maps.servers.read(*index);
                 let (wrapping, tunnel_port) = encoding::encapsulation_bits(server.encapsulation);
                 let entry = Server {
@@ -86,6 +105,10 @@ impl XdpDataplane {
                     ..entry
                 };
                 next_hops::write_last_word(&self.maps.servers, *index, &entry);
+                Ok(())
+            }
+            Step::PutTerms { id, terms } => {
+                self.maps.policies.write(*id, &policies::encode(terms));
                 Ok(())
             }
             Step::OpenLedger(service) => self.maps.open_ledger(*service),
@@ -140,6 +163,18 @@ impl XdpDataplane {
                 self.maps.servers.write(*index, &entry);
                 Ok(())
             }
+        }
+    }
+
+    /// Writes how many connections a server takes. One that was overloaded is so no longer if the
+    /// upper bound rose or went, as in IPVS.
+    fn put_bounds(&self, index: u32, server: &LiveServer) {
+        let before = Bounds(self.maps.bounds.read(index));
+        let bounds = encoding::bounds(server.thresholds);
+        self.maps.bounds.write(index, &bounds.0);
+        if bounds.upper() == 0 || bounds.upper() > before.upper() {
+            let load = self.maps.loads.word(index);
+            load.fetch_and(!Load::OVERLOADED, Ordering::AcqRel);
         }
     }
 

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use caribe_model::{Forwarding, Protocol};
-use caribe_packet::connection::{Connection4, Connection6, FORWARDING_MASK, INACTIVE, Life, Meta};
+use caribe_packet::connection::{
+    Connection4, Connection6, Control, FORWARDING_MASK, INACTIVE, Life, Meta, TEMPLATE,
+    TEMPLATE_ASSURED,
+};
 use caribe_packet::key::{Endpoints, Key4, Key6};
 use caribe_packet::server::{MASQUERADE, Server};
 use caribe_packet::settings::{Settings, TICK_SHIFT};
@@ -24,11 +27,12 @@ use crate::mapped::{Mapped, MappedArray};
 /// A connection, as listings show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveConnection {
-    /// Transport protocol, by its number: 6 or 17.
+    /// Transport protocol, by its number; 0 for the template of a firewall mark.
     pub protocol: u8,
-    /// The client.
+    /// The client; for a template, its address under the netmask, and port 0.
     pub client: SocketAddr,
-    /// The address and port that it talks to.
+    /// The address and port that it talks to. For the template of a firewall mark the mark stands
+    /// in the first four bytes of the address.
     pub vip: SocketAddr,
     /// The real server.
     pub server: SocketAddr,
@@ -38,6 +42,9 @@ pub struct LiveConnection {
     pub forwarding: Forwarding,
     /// True when it counts as active.
     pub active: bool,
+    /// True for a template: no connection, but the server that a client's connections go to.
+    #[serde(default)]
+    pub template: bool,
     /// Time until it expires, unless a packet comes.
     pub left: Duration,
 }
@@ -69,6 +76,10 @@ pub(super) trait Family {
     fn peer(slot: &Self::Slot) -> IpAddr;
     fn server_address(slot: &Self::Slot) -> IpAddr;
     fn server_port(slot: &Self::Slot) -> [u8; 2];
+    /// The template that a connection was made from.
+    fn control(slot: &Self::Slot) -> Control;
+    /// What the slot is, as a number of `caribe_packet::key::Kind`.
+    fn kind(slot: &Self::Slot) -> u8;
     /// The hash by which a slot's requests find it.
     fn request_hash(slot: &Self::Slot, settings: &Settings) -> u64;
     /// The hash by which the replies of a NAT connection find it.
@@ -110,6 +121,12 @@ macro_rules! family {
             }
             fn server_port(slot: &$slot) -> [u8; 2] {
                 slot.server_port
+            }
+            fn control(slot: &$slot) -> Control {
+                Control(slot.control)
+            }
+            fn kind(slot: &$slot) -> u8 {
+                slot.key.kind()
             }
             fn request_hash(slot: &$slot, settings: &Settings) -> u64 {
                 slot.key.hash(settings.seed)
@@ -211,11 +228,29 @@ impl<F: Family> ConnectionTable<F> {
                 peer_port,
                 protocol,
                 F::server(slot),
+                F::kind(slot),
             )
         };
         let same = after.is_alive() && place(&read) == place(&self.slots.read(slot));
-        // A key is written last: one that names no protocol is not there yet.
-        (same && F::endpoints(&read).protocol != 0).then_some((read, after))
+        // A key is written last: one of no kind is not there yet.
+        (same && F::kind(&read) != 0).then_some((read, after))
+    }
+
+    /// What connections note of the template in a slot.
+    pub(super) fn control_of(&self, number: u32, slot: &F::Slot, settings: &Settings) -> Control {
+        let place = Place::new(F::request_hash(slot, settings), F::buckets(settings));
+        Control::new(number, place.wide_tag)
+    }
+
+    /// Gives a slot another deadline, if it still is as seen.
+    pub(super) fn extend(&self, seen: &Occupied, deadline: u32) {
+        // Fails when a packet was faster, which gave it a better one.
+        let _ = self.meta_word(seen.slot).compare_exchange(
+            seen.meta.0,
+            seen.meta.with_deadline(deadline).0,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
     }
 
     /// Makes a slot ours, if it still is as seen: from then on no packet uses it, and we have to
@@ -297,6 +332,7 @@ impl<F: Family> ConnectionTable<F> {
             F::client(slot) == F::client(wanted)
                 && F::peer(slot) == F::peer(wanted)
                 && F::endpoints(slot) == F::endpoints(wanted)
+                && F::kind(slot) == F::kind(wanted)
         };
         for bucket in [place.primary, place.secondary] {
             let word = self.tags.word(bucket).load(Ordering::Acquire);
@@ -340,18 +376,27 @@ impl<F: Family> ConnectionTable<F> {
             client: SocketAddr::new(F::client(&slot), port(endpoints.client_port)),
             vip: SocketAddr::new(F::peer(&slot), port(endpoints.peer_port)),
             server: SocketAddr::new(address, port(F::server_port(&slot))),
-            state: State::from_number(meta.state())
-                .map_or("UNKNOWN", State::name)
-                .to_owned(),
+            state: state_name(meta).to_owned(),
             forwarding,
-            active: meta.flags() & INACTIVE == 0,
+            active: meta.flags() & (INACTIVE | TEMPLATE) == 0,
+            template: meta.flags() & TEMPLATE != 0,
             left: Duration::from_nanos(u64::from(ticks) << TICK_SHIFT),
         })
     }
 }
 
+/// The name of a state as `ipvsadm -Lnc` prints it.
+fn state_name(meta: Meta) -> &'static str {
+    match (meta.flags() & TEMPLATE != 0, meta.state()) {
+        (true, TEMPLATE_ASSURED) => "ASSURED",
+        (true, _) => "NONE",
+        (false, state) => State::from_number(state).map_or("UNKNOWN", State::name),
+    }
+}
+
+/// True for a NAT connection, whose replies are indexed.
 fn is_nat(meta: Meta) -> bool {
-    meta.flags() & FORWARDING_MASK == u16::from(MASQUERADE)
+    meta.flags() & (FORWARDING_MASK | TEMPLATE) == u16::from(MASQUERADE)
 }
 
 /// An IPv4 slot that holds nothing but a flow's key, to look for it.
@@ -366,6 +411,7 @@ pub(super) fn wanted4(client: Ipv4Addr, peer: Ipv4Addr, endpoints: Endpoints) ->
         own_mac: [0; 6],
         padding: [0; 2],
         server_address: [0; 4],
+        control: 0,
     }
 }
 
@@ -381,5 +427,6 @@ pub(super) fn wanted6(client: Ipv6Addr, peer: Ipv6Addr, endpoints: Endpoints) ->
         own_mac: [0; 6],
         padding: [0; 2],
         server_address: [0; 16],
+        control: 0,
     }
 }

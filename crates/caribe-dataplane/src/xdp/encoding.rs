@@ -6,11 +6,11 @@ use std::num::NonZeroU32;
 
 use caribe_model::{
     Encapsulation, Family, Forwarding, GueChecksum, Protocol, Scheduler, ServerKey, ServiceKey,
-    Timeouts,
+    Thresholds, Timeouts,
 };
 use caribe_packet::server::{
-    DIRECT, ENCAPSULATION, GRE, GUE, IN_SERVICE, MASQUERADE, OUTER_IPV6, REMOTE_CHECKSUM, Server,
-    TUNNEL, TUNNEL_CHECKSUM,
+    Bounds, DIRECT, ENCAPSULATION, GRE, GUE, IN_SERVICE, MASQUERADE, OUTER_IPV6, REMOTE_CHECKSUM,
+    Server, TUNNEL, TUNNEL_CHECKSUM,
 };
 use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
@@ -180,6 +180,16 @@ pub(super) fn from_roster_word(word: u64, weight: u32) -> (u64, Weights) {
 
 /// Bits of the roster that count additions: a thousand a second for 99 days.
 const SEQUENCE: u64 = (1 << 33) - 1;
+
+/// A server's thresholds as a word.
+pub(super) fn bounds(thresholds: Thresholds) -> Bounds {
+    Bounds::new(thresholds.upper(), thresholds.lower())
+}
+
+/// The other way; `None` when the lower one is above the upper one.
+pub(super) fn thresholds(bounds: Bounds) -> Option<Thresholds> {
+    Thresholds::new(bounds.upper(), bounds.lower()).ok()
+}
 
 /// An address in 16 bytes, IPv4 in the first four.
 pub(super) fn wide(address: IpAddr) -> [u8; 16] {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aya::maps::{Map, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
+use caribe_model::Tuning;
 use caribe_packet::settings::{LAYOUT, Settings};
 use caribe_packet::table::{WAYS, buckets_for};
 
@@ -107,6 +108,9 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            tuning: Tuning::default(),
+            alive: 0,
+            persistent: BTreeMap::new(),
             adopted: false,
         };
         let attached = started.and_then(|()| dataplane.attach(&options.interfaces));
@@ -135,12 +139,16 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            tuning: Tuning::default(),
+            alive: 0,
+            persistent: BTreeMap::new(),
             adopted: true,
         };
         for step in &steps {
             dataplane.take(step)?;
         }
         dataplane.correct_vips()?;
+        dataplane.put_wide_services(dataplane.live.wide_services());
         dataplane.recount();
         let running = dataplane.maps.settings.read(0);
         let changed = Settings {
@@ -326,6 +334,10 @@ fn settings(options: &Options, sizes: Sizes) -> Result<Settings, DataplaneError>
         buckets6: sizes.buckets,
         timeouts: encoding::timeouts(&options.timeouts),
         icmp_limit: options.icmp_limit,
+        flood_guard: 0,
+        drop_rate: 0,
+        flags: 0,
+        wide_services: 0,
         layout: LAYOUT,
     })
 }

@@ -9,6 +9,7 @@ use caribe_model::ServiceKey;
 use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
+use caribe_packet::policy::Policy;
 use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
 use caribe_packet::settings::Settings;
@@ -19,9 +20,10 @@ use super::connection_table::{ConnectionTable, V4, V6};
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
+use super::policies;
 use crate::mapped::{Mapped, MappedArray};
 use crate::marks::NETWORKS;
-use crate::table::Room;
+use crate::table::{Room, Terms};
 use crate::{DataplaneError, Traffic};
 
 /// Words between two cursors: each has a cache line of its own. The first word counts picks, the
@@ -75,6 +77,8 @@ impl Sizes {
             shape("CURSORS", room.cursors * CURSOR_WORDS, 8),
             shape("SERVERS", servers, size_of::<Server>()),
             shape("LOADS", servers, 8),
+            shape("BOUNDS", servers, 8),
+            shape("POLICIES", room.services + 1, size_of::<Policy>()),
             // Behind the servers come the services' ledgers.
             shape(
                 "TRAFFIC",
@@ -124,6 +128,10 @@ pub(super) struct Maps {
     cursors: MappedArray<u64>,
     pub(super) servers: MappedArray<Server>,
     pub(super) loads: MappedArray<u64>,
+    /// [`caribe_packet::server::Bounds`] by server.
+    pub(super) bounds: MappedArray<u64>,
+    /// By id of the service.
+    pub(super) policies: MappedArray<Policy>,
     /// Sequence number of each server's addition.
     pub(super) roster: MappedArray<u64>,
     pub(super) connections4: ConnectionTable<V4>,
@@ -152,13 +160,15 @@ impl Maps {
             ebpf: &mut *ebpf,
             entries: &entries,
         };
-        Ok(Maps {
+        let maps = Maps {
             sizes,
             settings: array.map("SETTINGS")?,
             slots: array.map("SLOTS")?,
             cursors: array.map("CURSORS")?,
             servers: array.map("SERVERS")?,
             loads: array.map("LOADS")?,
+            bounds: array.map("BOUNDS")?,
+            policies: array.map("POLICIES")?,
             roster: array.map("ROSTER")?,
             connections4: ConnectionTable {
                 tags: array.map("TAGS4")?,
@@ -179,7 +189,10 @@ impl Maps {
             vips: Hash::take(ebpf, "VIPS")?,
             traffic: PerCpu::take(ebpf, "TRAFFIC")?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
-        })
+        };
+        // Connections of a service that is gone are treated as IPVS would by itself.
+        maps.policies.write(0, &policies::encode(&Terms::default()));
+        Ok(maps)
     }
 
     /// Writes a service; packets see it whole.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use caribe_model::{MacAddress, NextHop};
-use caribe_packet::server::{OUTER_IPV6, REACHABLE, Server};
+use caribe_packet::server::{LOCAL, OUTER_IPV6, REACHABLE, Server};
 
 use super::encoding;
 use crate::mapped::MappedArray;
@@ -73,7 +73,7 @@ pub(super) fn with_next_hop(server: &Server, hop: &NextHop) -> Option<Server> {
         mtu: hop.mtu,
         source_mac: hop.source_mac.0,
         interface: hop.interface,
-        flags: server.flags | REACHABLE,
+        flags: server.flags & !LOCAL | REACHABLE | if hop.is_local() { LOCAL } else { 0 },
         ..*server
     })
 }
@@ -194,7 +194,12 @@ mod tests {
             None,
             "an IPv6 source for an IPv4 server"
         );
+        let own = NextHop::local([10, 0, 0, 1].into());
+        write(&entries, 1, Some(&own));
+        assert_eq!(read(&entries.read(1)), Some(own));
+        assert_eq!(entries.read(1).flags, 1 | REACHABLE | LOCAL);
         write(&entries, 1, Some(&hop));
+        assert_eq!(entries.read(1).flags, 1 | REACHABLE);
         write(&entries, 1, None);
         assert_eq!(read(&entries.read(1)), None);
         assert_eq!(entries.read(1).flags, 1);

@@ -1,13 +1,14 @@
 //! The live state, read back from the maps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use caribe_model::{Server, ServerKey, ServiceKey};
+use caribe_model::ServiceKey;
+use caribe_packet::event::Event;
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::Load;
-use caribe_packet::verdict::Verdict;
+use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
 use super::load::processors;
@@ -21,21 +22,24 @@ impl XdpDataplane {
         let services = services
             .map(|(key, _)| self.service(key))
             .collect::<Result<_, _>>()?;
-        let connections = (1..self.maps.loads.len()).map(|server| {
-            let load = self.load(server);
-            u64::from(load.active()) + u64::from(load.inactive())
-        });
+        let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
+        let templates = self.persistent.values().copied().map(u64::from);
         let counters = self.maps.counters()?;
         let verdicts = Verdict::ALL
             .iter()
             .zip(counters)
             .map(|(verdict, count)| (verdict.name().to_owned(), count))
             .collect::<BTreeMap<_, _>>();
+        let events = Event::ALL
+            .iter()
+            .zip(&counters[COUNTERS..])
+            .map(|(event, count)| (event.name().to_owned(), *count))
+            .collect();
         Ok(Snapshot {
             services,
-            connections: connections.sum(),
-            // 4.8 connections to a bucket, in each family.
-            capacity: u64::from(self.maps.sizes.buckets) * 48 / 10 * 2,
+            events,
+            connections: connections.sum::<u64>() + templates.sum::<u64>(),
+            capacity: self.capacity(),
             memory: self.maps.connections4.memory() + self.maps.connections6.memory(),
             room: LiveRoom {
                 services: self.maps.sizes.room.services,
@@ -53,10 +57,6 @@ impl XdpDataplane {
 
     fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
         let service = &self.live.services[key];
-        let model = self.live.table().service(key);
-        let models = model.into_iter().flat_map(|model| &model.servers);
-        let models: HashMap<ServerKey, &Server> =
-            models.map(|server| (server.key, server)).collect();
         let mut traffic = self.maps.ledger(service.id)?;
         for (index, discarded) in &self.live.trash {
             if discarded.service == Some(*key) {
@@ -67,17 +67,16 @@ impl XdpDataplane {
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
             let load = self.load(*index);
-            let model = models.get(&server.key);
             let live = LiveServer {
                 key: server.key,
                 forwarding: server.forwarding,
                 weight: server.weights.now,
                 encapsulation: server.encapsulation,
-                thresholds: model.map(|model| model.thresholds).unwrap_or_default(),
-                overloaded: false,
+                thresholds: server.thresholds,
+                overloaded: load.overloaded() != 0,
                 active: load.active(),
                 inactive: load.inactive(),
-                persistent: 0,
+                persistent: self.persistent.get(index).copied().unwrap_or(0),
                 traffic: self.maps.traffic(*index)?,
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
@@ -88,9 +87,9 @@ impl XdpDataplane {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
-            persistence: model.and_then(|model| model.persistence),
-            one_packet: model.is_some_and(|model| model.one_packet),
-            policy: model.map(|model| model.policy).unwrap_or_default(),
+            persistence: service.terms.persistence,
+            one_packet: service.terms.one_packet,
+            policy: service.terms.policy,
             servers,
             traffic,
         })

@@ -14,7 +14,7 @@ use crate::checksums;
 use crate::fields::{compare, describe, scapy};
 use crate::flow::{BACK_MAC, server_mac};
 use crate::frame::{Body, Frame, Packet, leading};
-use crate::plane::{Action, Entry, Plane, SMALL};
+use crate::plane::{Action, Entry, Plane, SMALL, Sizes};
 
 /// A frame that a case sent, for those who look at all cases together.
 #[derive(Debug, Clone)]
@@ -101,6 +101,23 @@ impl Cases {
         self.trials.push(Trial::test(name, move || {
             on_this_threads_plane(own_name, sent, case)
         }));
+    }
+
+    /// Adds a case whose maps have other sizes than most cases'.
+    pub(crate) fn add_sized(
+        &mut self,
+        name: impl Into<String>,
+        sizes: Sizes,
+        case: impl FnOnce(&mut Bench<'_>) + Send + 'static,
+    ) {
+        let (name, sent) = (name.into(), self.sent.clone());
+        self.add_alone(name.clone(), move || {
+            let mut plane = Plane::load(sizes);
+            let mut bench = Bench::new(name, &mut plane, sent);
+            case(&mut bench);
+            bench.finish();
+            Ok(())
+        });
     }
 
     /// Adds a test that brings its own plane or needs none.
@@ -291,6 +308,19 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Takes a server out of service.
+    pub(crate) fn remove_server(&mut self, index: u32, new: &NewServer) {
+        let line = self.line_of(index, new);
+        let flags = line.flags & !IN_SERVICE;
+        self.plane.set_server(index, Server { flags, ..line });
+    }
+
+    /// Gives a server weight 0.
+    pub(crate) fn quiesce(&mut self, index: u32, new: &NewServer) {
+        let line = self.line_of(index, new);
+        self.plane.set_server(index, Server { weight: 0, ..line });
+    }
+
     /// Enters a service that rotates through servers; returns its cursor.
     pub(crate) fn rotating(&mut self, vip: (IpAddr, u16), protocol: u8, servers: &[u32]) -> u32 {
         self.rotating_from(vip, protocol, servers, 0)
@@ -315,6 +345,13 @@ impl<'a> Bench<'a> {
             (cycle_start, cursor),
         );
         cursor
+    }
+
+    /// As [`Bench::rotating`], with how many slots further the next one of another server is.
+    pub(crate) fn turning(&mut self, vip: (IpAddr, u16), protocol: u8, slots: &[(u32, u32)]) {
+        let cursor = self.next_cursor;
+        self.next_cursor += 1;
+        self.service(vip, protocol, (Choice::Rotate, 0), slots, (0, cursor));
     }
 
     /// Enters a service that takes the least loaded of servers, given with their weights.

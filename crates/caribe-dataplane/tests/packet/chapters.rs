@@ -19,8 +19,8 @@ pub(crate) fn cases(cases: &mut Cases) {
                     Expected::Redirected(Verdict::ForwardedDirect, routed(&flow.request(1), index)),
                 );
                 bench.plane.remove_chapter(match flow.net {
-                    Net::V4 => Chapter::Scheduling4,
-                    Net::V6 => Chapter::Scheduling6,
+                    Net::V4 => Chapter::Drawing4,
+                    Net::V6 => Chapter::Drawing6,
                 });
                 let missing = Expected::Dropped(Verdict::DroppedNoChapter);
                 bench.expect(Side::Front, &flow.request(2), missing);

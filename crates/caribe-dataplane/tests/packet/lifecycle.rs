@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use caribe_packet::connection::REPLIED;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, NewServer, Side};
@@ -434,7 +435,15 @@ impl Stage {
             "{cell}"
         );
         assert_deadline(&entry, start, STATES[usize::from(after)].1, 0);
-        assert_eq!(entry.flags, other_flags | inactive(after), "{cell}: flags");
+        let replied = match from {
+            Sender::Server => REPLIED,
+            _ => 0,
+        };
+        assert_eq!(
+            entry.flags,
+            other_flags | replied | inactive(after),
+            "{cell}: flags"
+        );
         match (active(before), active(after)) {
             (true, false) => bench.expect_load(self.index, 999, 1001),
             (false, true) => bench.expect_load(self.index, 1001, 999),

@@ -133,11 +133,14 @@ impl Model {
             return self.reply(frame, &tuple, flags, side);
         }
         let tuple = (source, destination, protocol);
-        if let Some(connection) = self.connections.get(&tuple)
+        if let Some(connection) = self.connections.get_mut(&tuple)
             && !connection.expired
-            && !(flags & (RST | SYN) == SYN && connection.is_over())
         {
-            return self.request(frame, &tuple, flags, side);
+            if flags & (RST | SYN) != SYN || !connection.is_over() {
+                return self.request(frame, &tuple, flags, side);
+            }
+            // The client is through with it, whatever becomes of its new one.
+            connection.expired = true;
         }
         self.schedule(frame, &tuple, flags, side)
     }
@@ -153,9 +156,11 @@ impl Model {
 
     fn reply(&mut self, frame: &Frame, tuple: &Tuple, flags: u8, side: Side) -> Expected {
         let index = self.connections[tuple].server;
-        let traffic = &mut self.server(index).traffic;
-        traffic.packets_out += 1;
-        traffic.bytes_out += frame.packet.length() as u64;
+        let server = self.server(index);
+        if server.in_service {
+            server.traffic.packets_out += 1;
+            server.traffic.bytes_out += frame.packet.length() as u64;
+        }
         self.transition(tuple, flags, Seen::Output);
         if frame.packet.ttl <= 1 {
             return spent(frame);

@@ -11,9 +11,11 @@ use aya::{Ebpf, EbpfLoader};
 use caribe_dataplane::object::CHAPTERS;
 use caribe_packet::chapter::Chapter;
 use caribe_packet::connection::{Connection4, Connection6, Life, Meta};
+use caribe_packet::event::Event;
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::key::{Endpoints, Key4, Key6};
-use caribe_packet::server::{Load, Server, Traffic};
+use caribe_packet::policy::{Policy, REUSE};
+use caribe_packet::server::{Bounds, Load, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
 use caribe_packet::table::{Place, WAYS, reply_entry, set_tag};
@@ -36,6 +38,24 @@ pub(crate) struct Sizes {
     /// Slots of schedulers, and rotations.
     pub(crate) slots: u32,
 }
+
+/// What a case with the table of sh needs.
+pub(crate) const HASHES: Sizes = Sizes {
+    slots: 1024,
+    ..SMALL
+};
+
+/// Services that have a policy, id 0 unused.
+const SERVICES: u32 = 64;
+
+/// The policy of a service for which nothing is set.
+pub(crate) const IPVS: Policy = Policy {
+    flags: REUSE,
+    timeout: 0,
+    mask: [0; 16],
+    mss: 0,
+    padding: [0; 6],
+};
 
 /// What most cases need.
 pub(crate) const SMALL: Sizes = Sizes {
@@ -98,6 +118,8 @@ pub(crate) struct Plane {
     cursors: Array<MapData, u64>,
     servers: Array<MapData, Plain<Server>>,
     loads: Array<MapData, u64>,
+    bounds: Array<MapData, u64>,
+    policies: Array<MapData, Plain<Policy>>,
     traffic: PerCpuArray<MapData, Plain<Traffic>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     tags: [Array<MapData, u64>; 2],
@@ -137,6 +159,7 @@ impl Plane {
             ("CURSORS", sizes.slots),
             ("SERVERS", sizes.servers),
             ("LOADS", sizes.servers),
+            ("BOUNDS", sizes.servers),
             ("TRAFFIC", sizes.servers),
             ("ROSTER", sizes.servers),
             ("TAGS4", sizes.buckets),
@@ -165,6 +188,8 @@ impl Plane {
             cursors: map!(ebpf, "CURSORS"),
             servers: map!(ebpf, "SERVERS"),
             loads: map!(ebpf, "LOADS"),
+            bounds: map!(ebpf, "BOUNDS"),
+            policies: map!(ebpf, "POLICIES"),
             traffic: map!(ebpf, "TRAFFIC"),
             counters: map!(ebpf, "COUNTERS"),
             tags: [map!(ebpf, "TAGS4"), map!(ebpf, "TAGS6")],
@@ -202,9 +227,14 @@ impl Plane {
                 .set(server, Plain(Server::default()), 0)
                 .expect(zeroed);
             self.loads.set(server, 0, 0).expect(zeroed);
+            self.bounds.set(server, 0, 0).expect(zeroed);
             let nothing = vec![Plain(Traffic::default()); processors];
             let nothing = PerCpuValues::try_from(nothing).expect("a value per processor");
             self.traffic.set(server, nothing, 0).expect(zeroed);
+        }
+        // No service has id 0.
+        for service in 1..SERVICES {
+            self.set_policy(service, IPVS);
         }
         for slot in 0..self.sizes.slots {
             self.slots
@@ -304,6 +334,15 @@ impl Plane {
             .expect("they are programs")
     }
 
+    /// Runs a program on a frame without looking at what becomes of it.
+    pub(crate) fn run_blind(&mut self, name: &str, frame: &[u8]) {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        program(&mut self.ebpf, name)
+            .test_run(options)
+            .unwrap_or_else(|error| panic!("run {name}: {error}"));
+    }
+
     /// Carries changes of `settings` to the map.
     pub(crate) fn write_settings(&mut self) {
         self.settings_map
@@ -321,6 +360,20 @@ impl Plane {
         self.slots
             .set(index, Plain(slot), 0)
             .expect("a slot of the map");
+    }
+
+    /// How a service treats connections at the edges of their lives.
+    pub(crate) fn set_policy(&mut self, service: u32, policy: Policy) {
+        self.policies
+            .set(service, Plain(policy), 0)
+            .expect("a service of the map");
+    }
+
+    /// How many connections a server takes.
+    pub(crate) fn set_bounds(&mut self, server: u32, upper: u32, lower: u32) {
+        self.bounds
+            .set(server, Bounds::new(upper, lower).0, 0)
+            .expect("a server of the map");
     }
 
     /// Enters a service, its VIP included.
@@ -397,6 +450,19 @@ impl Plane {
             .expect("a server of the map");
     }
 
+    /// Marks a server as overloaded, whatever its load.
+    pub(crate) fn overload(&mut self, server: u32) {
+        let load = self.load_of(server).0 | Load::OVERLOADED;
+        self.loads.set(server, load, 0).expect("a server");
+    }
+
+    /// The other way.
+    pub(crate) fn relieve(&mut self, server: u32) {
+        let load = self.load_of(server).0 & !Load::OVERLOADED;
+        self.loads.set(server, load, 0).expect("a server");
+        self.bounds.set(server, 0, 0).expect("a server");
+    }
+
     /// Picks that a rotation has made.
     pub(crate) fn picks(&self, cursor: u32) -> u64 {
         self.cursors.get(&cursor, 0).expect("a cursor of the map")
@@ -432,6 +498,13 @@ impl Plane {
             }
         }
         sum
+    }
+
+    /// How often something happened, on all processors.
+    pub(crate) fn event(&self, event: Event) -> u64 {
+        let values = self.counters.get(&0, 0).expect("the one element");
+        let counts = values.iter().map(|Plain(own)| own.events[event as usize]);
+        counts.sum()
     }
 
     /// The window of the ICMP limit that a processor counts in: the latest of all processors'.
@@ -676,6 +749,10 @@ fn default_settings(sizes: Sizes) -> Settings {
         buckets6: sizes.buckets,
         timeouts,
         icmp_limit: 1_000_000,
+        flood_guard: 0,
+        drop_rate: 0,
+        flags: 0,
+        wide_services: 0,
         layout: LAYOUT,
     }
 }

@@ -1,5 +1,6 @@
 //! Values of `caribe-packet` as aya moves them in and out of maps.
 
+use caribe_packet::policy::Policy;
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
@@ -22,6 +23,7 @@ macro_rules! plain {
 
 plain!(
     Counters,
+    Policy,
     Server,
     Service,
     ServiceKey4,

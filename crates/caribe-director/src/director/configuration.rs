@@ -60,6 +60,9 @@ impl Director {
         if timeouts != Some(self.timeouts(&intent)) {
             effects.push(Effect::SetTimeouts(self.timeouts(&intent)));
         }
+        if before.as_ref().map(|before| before.tuning) != Some(intent.tuning) {
+            effects.push(Effect::SetTuning(intent.tuning));
+        }
         let sizes = |intent: &Intent| (intent.connections, intent.limits);
         if before
             .as_ref()

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use caribe_model::{Service, ServiceKey, Table};
+use caribe_dataplane::Snapshot;
+use caribe_model::{Defence, Service, ServiceKey, Table};
 
 use super::{Director, Taken};
 use crate::overrides::WeightRule;
@@ -66,6 +67,32 @@ impl Director {
         }
     }
 
+    /// Adds what neither the file nor a change by hand says of a service.
+    fn complete(&self, key: &ServiceKey, service: &mut Service, intent: &Intent) {
+        self.draining.join(key, service);
+        let wanted = intent.service(key);
+        let secure_tcp = wanted.map_or(intent.secure_tcp, |wanted| wanted.secure_tcp);
+        if self.crowded && secure_tcp == Defence::Automatic {
+            service.policy.secure_tcp = true;
+        }
+    }
+
+    /// Notes how full the connection table is: services that say `secure_tcp` 1 or 2 are secured
+    /// while it is nearly full. Memory is taken at the start here, so that is what can run out.
+    pub(super) fn sample_crowd(&mut self, snapshot: &Snapshot) {
+        // Each family has half of the room, and may be the one that fills it.
+        let (connections, room) = (snapshot.connections, snapshot.capacity / 2);
+        let crowded = if self.crowded {
+            connections * 4 >= room * 3
+        } else {
+            room > 0 && connections * 10 >= room * 9
+        };
+        if crowded != self.crowded {
+            self.crowded = crowded;
+            self.stale = Stale::Everything;
+        }
+    }
+
     /// Puts one service into the desired table; whether that changed it.
     fn derive_service(&mut self, key: &ServiceKey, effects: &mut Vec<Effect>) -> bool {
         let Some(intent) = &self.intent else {
@@ -73,7 +100,7 @@ impl Director {
         };
         let mut service = self.derived(key, intent);
         if let Some(service) = &mut service {
-            self.draining.join(key, service);
+            self.complete(key, service, intent);
         }
         if service.as_ref() == self.desired.service(key) {
             return false;
@@ -110,7 +137,7 @@ impl Director {
             let Some(mut service) = self.derived(key, intent) else {
                 continue;
             };
-            self.draining.join(key, &mut service);
+            self.complete(key, &mut service, intent);
             if let Err(error) = table.insert(*key, service) {
                 effects.push(Effect::Log(Notice::Trouble(error.to_string())));
             }

@@ -172,6 +172,7 @@ impl World {
             | Effect::KeepOrders(_)
             | Effect::Notify(_)
             | Effect::SetTimeouts(_)
+            | Effect::SetTuning(_)
             | Effect::SetNextHop(..)
             | Effect::Attach(_)
             | Effect::Watch(_) => {}

@@ -765,3 +765,55 @@ fn sweeps_and_samples_do_not_pile_up() {
 pub(super) fn sorry(host: u8) -> RealServer {
     server(host, 1)
 }
+
+#[test]
+fn a_service_is_secured_while_the_connection_table_is_nearly_full() {
+    let mut automatic = service(1, vec![server(1, 1)]);
+    automatic.secure_tcp = caribe_model::Defence::Automatic;
+    let mut director = running(
+        setup(),
+        config(vec![automatic, service(2, vec![server(1, 1)])]),
+    );
+    let secured = |director: &Director| -> Vec<bool> {
+        let services = director.desired().services();
+        services
+            .map(|(_, service)| service.policy.secure_tcp)
+            .collect()
+    };
+    let sampled = |connections| {
+        Event::Sampled(Ok(Box::new(Snapshot {
+            connections,
+            capacity: 2_000,
+            ..Snapshot::default()
+        })))
+    };
+    for (connections, expected) in [(899, false), (900, true), (750, true), (749, false)] {
+        director.handle(sampled(connections), at(2));
+        assert_eq!(secured(&director), [expected, false], "{connections}");
+        director.handle(Event::Applied(Ok(Applied::default())), at(2));
+    }
+}
+
+#[test]
+fn other_settings_of_the_data_plane_are_set_when_they_change() {
+    let mut first = config(vec![service(1, vec![server(1, 1)])]);
+    first.tuning.drop_rate = 7;
+    let mut director = Director::new(setup(), at(0));
+    let effects = director.handle(loaded(first.clone()), at(0));
+    assert!(
+        effects.contains(&Effect::SetTuning(first.tuning)),
+        "{effects:?}"
+    );
+    let mut director = running(setup(), first.clone());
+    let set = |director: &mut Director, file| -> usize {
+        director.handle(Event::ReloadRequested, at(1));
+        let effects = director.handle(loaded(file), at(1));
+        director.handle(Event::Applied(Ok(Applied::default())), at(1));
+        let set = effects.iter();
+        set.filter(|effect| matches!(effect, Effect::SetTuning(_)))
+            .count()
+    };
+    assert_eq!(set(&mut director, first.clone()), 0);
+    first.tuning.drop_rate = 8;
+    assert_eq!(set(&mut director, first), 1);
+}

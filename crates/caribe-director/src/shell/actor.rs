@@ -277,6 +277,10 @@ impl Actor {
                     .await;
                 return set.err().map(|error| Event::TimeoutsRefused(words(error)));
             }
+            Effect::SetTuning(tuning) => {
+                let set = self.plane.call(move |plane| plane.set_tuning(tuning)).await;
+                return set.err().map(|error| Event::TuningRefused(words(error)));
+            }
             Effect::SetNextHop(address, hop) => {
                 let set = self
                     .plane

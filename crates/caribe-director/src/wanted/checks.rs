@@ -79,11 +79,10 @@ fn expected(monitor: &Monitor) -> Result<Option<Expect>, Reason> {
     }))
 }
 
-/// The checks of a `monitor` block, all of which must pass: one, but for an HTTP monitor that
-/// looks for several things in the body.
-pub(super) fn of_block(probe: &Probe) -> Result<Vec<Check>, Reason> {
-    let one = match probe {
-        Probe::Http(http) => return checks_of_http(http),
+/// The check of a `monitor` block.
+pub(super) fn of_block(probe: &Probe) -> Result<Check, Reason> {
+    Ok(match probe {
+        Probe::Http(http) => of_http(http)?,
         Probe::Tcp {
             send: None,
             expect: None,
@@ -124,16 +123,19 @@ pub(super) fn of_block(probe: &Probe) -> Result<Vec<Check>, Reason> {
         Probe::Agent { send } => Check::Agent(AgentCheck {
             send: send.clone().map(Octets::new),
         }),
-    };
-    Ok(vec![one])
+    })
 }
 
-fn checks_of_http(http: &Http) -> Result<Vec<Check>, Reason> {
+fn of_http(http: &Http) -> Result<Check, Reason> {
     let fields = http
         .headers
         .iter()
         .map(|(name, value)| Field::new(name, value));
-    let check = HttpCheck {
+    let looks = http.body.iter().map(|wanted| match wanted {
+        BodyMatch::Contains(text) => Ok(BodyCheck::Contains(Octets::new(text.as_bytes()))),
+        BodyMatch::Regex(text) => Pattern::new(text).map(BodyCheck::Matches).map_err(because),
+    });
+    Ok(Check::Http(HttpCheck {
         method: method(http.method)?,
         path: RequestTarget::try_from(http.path.clone()).map_err(because)?,
         host: http
@@ -153,22 +155,8 @@ fn checks_of_http(http: &Http) -> Result<Vec<Check>, Reason> {
             .to_string()
             .parse::<StatusRanges>()
             .map_err(because)?,
-        body: None,
-    };
-    if http.body.is_empty() {
-        return Ok(vec![Check::Http(check)]);
-    }
-    let looks = http.body.iter().map(|wanted| {
-        let body = match wanted {
-            BodyMatch::Contains(text) => BodyCheck::Contains(Octets::new(text.as_bytes())),
-            BodyMatch::Regex(text) => BodyCheck::Matches(Pattern::new(text).map_err(because)?),
-        };
-        Ok(Check::Http(HttpCheck {
-            body: Some(body),
-            ..check.clone()
-        }))
-    });
-    looks.collect()
+        body: looks.collect::<Result<_, Reason>>()?,
+    }))
 }
 
 fn method(method: config::HttpMethod) -> Result<Method, Reason> {

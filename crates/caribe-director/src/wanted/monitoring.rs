@@ -110,14 +110,13 @@ impl Plan {
     fn add(block: &MonitorBlock, plans: &mut Vec<Plan>) -> Result<(), Reason> {
         let interface = block.interface.clone().map(InterfaceName::try_from);
         let interface = interface.transpose().map_err(|error| error.to_string())?;
-        for check in checks::of_block(&block.probe)? {
-            plans.push(Plan {
-                port: block.port.map(std::num::NonZero::get),
-                source: block.source,
-                interface: interface.clone(),
-                ..Plan::new(block.probe.kind(), check, timing(&block.timing))
-            });
-        }
+        let check = checks::of_block(&block.probe)?;
+        plans.push(Plan {
+            port: block.port.map(std::num::NonZero::get),
+            source: block.source,
+            interface,
+            ..Plan::new(block.probe.kind(), check, timing(&block.timing))
+        });
         Ok(())
     }
 }

@@ -46,15 +46,6 @@ impl CommandLine {
         Ok(CommandLine(words))
     }
 
-    /// Splits a line at blanks, as Piranha does with `send_program`: there is no quoting.
-    ///
-    /// # Errors
-    ///
-    /// As [`CommandLine::new`].
-    pub fn split(line: &str) -> Result<CommandLine, CommandLineError> {
-        CommandLine::new(line.split_ascii_whitespace().map(str::to_owned).collect())
-    }
-
     /// The same program with one more argument.
     ///
     /// # Errors
@@ -115,9 +106,13 @@ impl From<CommandLine> for Vec<String> {
 mod tests {
     use super::*;
 
+    fn split(line: &str) -> Result<CommandLine, CommandLineError> {
+        CommandLine::new(line.split_whitespace().map(str::to_owned).collect())
+    }
+
     fn words(line: &str, server: &str) -> Vec<String> {
         let server = server.parse().expect("an address");
-        CommandLine::split(line).expect("a line").expand(server)
+        split(line).expect("a line").expand(server)
     }
 
     #[test]
@@ -149,13 +144,10 @@ mod tests {
 
     #[test]
     fn lines_that_cannot_be_run_are_refused() {
-        assert_eq!(CommandLine::split(" \t "), Err(CommandLineError::Empty));
-        assert_eq!(CommandLine::split("a\0b"), Err(CommandLineError::Nul));
+        assert_eq!(split(" \t "), Err(CommandLineError::Empty));
+        assert_eq!(split("a\0b"), Err(CommandLineError::Nul));
         let long = "x".repeat(CommandLine::LONGEST + 1);
-        assert!(matches!(
-            CommandLine::split(&long),
-            Err(CommandLineError::Long(_))
-        ));
-        assert!(CommandLine::split(&long[1..]).is_ok());
+        assert!(matches!(split(&long), Err(CommandLineError::Long(_))));
+        assert!(split(&long[1..]).is_ok());
     }
 }

@@ -22,7 +22,7 @@ pub struct DnsCheck {
     #[serde(default)]
     pub kind: DnsKind,
     /// What one of the records must be, as zone files write it: an address, a name, a text
-    /// without its quotes. Without it, any record of the type will do.
+    /// without its quotes. Without it, an answer without an error will do.
     #[serde(default)]
     pub expect: Option<String>,
 }
@@ -163,7 +163,10 @@ impl DnsCheck {
             .collect();
         let shown = || found.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
         let (code, text) = match &self.expect {
-            _ if found.is_empty() => (Code::L7Response, "no such record in the answer".to_owned()),
+            Some(_) if found.is_empty() => {
+                (Code::L7Response, "no such record in the answer".to_owned())
+            }
+            None if found.is_empty() => (Code::L7Ok, "no such record, and no error".to_owned()),
             Some(expected) if !found.iter().any(|data| is_same(data, expected)) => (
                 Code::L7Response,
                 format!("{} instead of {expected}", shown()),

@@ -24,7 +24,6 @@ pub mod command_line;
 mod datagram;
 mod deadline;
 pub mod dns;
-pub mod escapes;
 pub mod expect;
 mod finding;
 pub mod grpc;

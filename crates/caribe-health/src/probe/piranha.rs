@@ -3,40 +3,38 @@
 use caribe_model::Protocol;
 
 use super::command_line::{CommandLine, CommandLineError};
-use super::escapes::expand;
 use super::expect::Expect;
 use super::pattern::PatternError;
 use super::ping::PingCheck;
 use super::program::{ProgramCheck, ProgramOutput, ProgramVerdict};
-use super::rstat::RstatCheck;
-use super::rwho::RwhoCheck;
 use super::send_expect::SendExpectCheck;
 use super::ssh::SshCheck;
 use super::tcp::TcpCheck;
 use super::udp::{UdpCheck, UdpExpect};
 use super::{Check, Octets, Pattern};
 
-/// The keys of a virtual service that say how its servers are checked.
+/// The keys of a virtual service that say how its servers are checked, read: their escapes are
+/// expanded, and the program's line is split into words.
 #[derive(Debug, Clone, Copy)]
 pub struct PiranhaKeys<'a> {
     /// `protocol`.
     pub protocol: Protocol,
     /// `port`: the service's, not the server's.
     pub port: u16,
-    /// `send`, as it is in the file.
-    pub send: Option<&'a str>,
-    /// `expect`, as it is in the file.
+    /// `send`.
+    pub send: Option<&'a [u8]>,
+    /// `expect`.
     pub expect: Option<&'a str>,
     /// `use_regex`.
     pub use_regex: bool,
     /// `send_program`.
-    pub send_program: Option<&'a str>,
+    pub send_program: Option<&'a [String]>,
 }
 
 /// Keys that make no check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PiranhaError {
-    /// `send_program` or `load_monitor` cannot be run.
+    /// The program cannot be run.
     #[error(transparent)]
     Program(#[from] CommandLineError),
     /// A connection over SCTP cannot be probed with text.
@@ -59,13 +57,13 @@ impl PiranhaKeys<'_> {
     ///
     /// A program must be there, and an expression well-formed.
     pub fn check(&self) -> Result<Check, PiranhaError> {
-        if let Some(line) = self.send_program {
+        if let Some(words) = self.send_program {
             return Ok(Check::Program(ProgramCheck {
-                command: CommandLine::split(line)?,
+                command: CommandLine::new(words.to_vec())?,
                 verdict: ProgramVerdict::Output(self.output()?),
             }));
         }
-        let send = self.send.map(|text| Octets::new(expand(text)));
+        let send = self.send.map(Octets::new);
         let expect = self.expect()?;
         Ok(match self.protocol {
             Protocol::Udp => Check::Udp(UdpCheck {
@@ -95,8 +93,8 @@ impl PiranhaKeys<'_> {
             .map(|text| {
                 Ok(match text {
                     "*" => Expect::Anything,
-                    _ if self.use_regex => Expect::Regex(pattern(text)?),
-                    _ => Expect::Prefix(Octets::new(expand(text))),
+                    _ if self.use_regex => Expect::Regex(Pattern::new(text)?),
+                    _ => Expect::Prefix(text.into()),
                 })
             })
             .transpose()
@@ -111,11 +109,6 @@ impl PiranhaKeys<'_> {
     }
 }
 
-fn pattern(text: &str) -> Result<Pattern, PatternError> {
-    // Expansion leaves UTF-8 what it was.
-    Pattern::new(&String::from_utf8_lossy(&expand(text)))
-}
-
 /// What nanny asks when nothing is said and the service's port is 80.
 fn web_page() -> SendExpectCheck {
     SendExpectCheck {
@@ -124,34 +117,31 @@ fn web_page() -> SendExpectCheck {
     }
 }
 
-/// What `load_monitor` means, with `rsh_command` standing for `uptime`: `None` for `none`; `rup`
-/// and `ruptime` by clients of our own; `ssh` and `rsh` run the system's; anything else is a
-/// program that gets the server's address.
+/// `load_monitor = uptime`: the words of `rsh_command`, the server's address, and `uptime`. What is
+/// plain `ssh` gets the options that keep it from asking anybody anything.
 ///
 /// # Errors
 ///
-/// A program must be there.
-pub fn load_monitor(word: &str, rsh_command: &str) -> Result<Option<Check>, PiranhaError> {
-    let word = match word.trim() {
-        "uptime" => rsh_command.trim(),
-        other => other,
-    };
-    Ok(match word {
-        "none" => None,
-        "rup" => Some(Check::Rstat(RstatCheck::default())),
-        "ruptime" => Some(Check::Rwho(RwhoCheck::default())),
-        "ssh" => Some(Check::Ssh(SshCheck::default())),
-        "rsh" => Some(load_program("rsh %h uptime")?),
-        program => Some(Check::Program(ProgramCheck {
-            command: CommandLine::split(program)?.with("%h")?,
-            verdict: ProgramVerdict::Load,
-        })),
-    })
+/// The shell must be there.
+pub fn uptime(shell: &[String]) -> Result<Check, PiranhaError> {
+    if shell == ["ssh"] {
+        return Ok(Check::Ssh(SshCheck::default()));
+    }
+    let command = CommandLine::new(shell.to_vec())?;
+    Ok(Check::Program(ProgramCheck {
+        command: command.with("%h")?.with("uptime")?,
+        verdict: ProgramVerdict::Load,
+    }))
 }
 
-fn load_program(line: &str) -> Result<Check, CommandLineError> {
+/// A `load_monitor` of one's own: a program that gets the server's address and prints its load.
+///
+/// # Errors
+///
+/// The program must be there.
+pub fn load_program(words: &[String]) -> Result<Check, PiranhaError> {
     Ok(Check::Program(ProgramCheck {
-        command: CommandLine::split(line)?,
+        command: CommandLine::new(words.to_vec())?.with("%h")?,
         verdict: ProgramVerdict::Load,
     }))
 }
@@ -189,10 +179,14 @@ mod tests {
         assert_eq!(quiet.check(), Ok(Check::SendExpect(expected)));
     }
 
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
     #[test]
-    fn send_and_expect_are_expanded() {
+    fn an_expectation_is_a_prefix_or_an_expression() {
         let keys = PiranhaKeys {
-            send: Some(r"GET / HTTP/1.0\r\n\r\n"),
+            send: Some(b"GET / HTTP/1.0\r\n\r\n"),
             expect: Some(r"HTTP/1\.1"),
             use_regex: true,
             ..NOTHING
@@ -207,23 +201,32 @@ mod tests {
             ..keys
         };
         assert!(matches!(bad.check(), Err(PiranhaError::Expect(_))));
+        let any = PiranhaKeys {
+            expect: Some("*"),
+            ..keys
+        };
+        let Ok(Check::SendExpect(check)) = any.check() else {
+            panic!("nothing sent");
+        };
+        assert_eq!(check.expect, Some(Expect::Anything));
     }
 
     #[test]
     fn a_program_comes_first_and_must_print_what_is_expected() {
+        let program = words("/usr/local/bin/check %h");
         let keys = PiranhaKeys {
-            send: Some("ignored"),
+            send: Some(b"ignored"),
             expect: Some("OK"),
-            send_program: Some("/usr/local/bin/check %h"),
+            send_program: Some(&program),
             ..NOTHING
         };
         let expected = ProgramCheck {
-            command: CommandLine::split("/usr/local/bin/check %h").expect("a line"),
+            command: CommandLine::new(program.clone()).expect("a line"),
             verdict: ProgramVerdict::Output(Some(ProgramOutput::Exactly("OK".into()))),
         };
         assert_eq!(keys.check(), Ok(Check::Program(expected)));
         let empty = PiranhaKeys {
-            send_program: Some(" "),
+            send_program: Some(&[]),
             ..keys
         };
         assert!(matches!(empty.check(), Err(PiranhaError::Program(_))));
@@ -257,33 +260,34 @@ mod tests {
         };
         assert_eq!(sctp.check(), Ok(Check::Ping(PingCheck::default())));
         let text = PiranhaKeys {
-            send: Some("hello"),
+            send: Some(b"hello"),
             ..sctp
         };
         assert_eq!(text.check(), Err(PiranhaError::Sctp));
     }
 
     #[test]
-    fn load_monitors_have_their_names() {
-        let meaning = |word| load_monitor(word, "rsh");
-        assert_eq!(meaning("none"), Ok(None));
-        assert!(matches!(meaning("rup"), Ok(Some(Check::Rstat(_)))));
-        assert!(matches!(meaning("ruptime"), Ok(Some(Check::Rwho(_)))));
-        assert!(matches!(meaning("ssh"), Ok(Some(Check::Ssh(_)))));
-        let by_ssh = load_monitor("uptime", "ssh");
-        assert!(matches!(by_ssh, Ok(Some(Check::Ssh(_)))));
+    fn load_is_told_by_a_shell_or_a_program() {
+        assert_eq!(uptime(&words("ssh")), Ok(Check::Ssh(SshCheck::default())));
         let server = "192.0.2.1:80".parse().expect("an address");
-        for (word, line) in [
-            ("rsh", "rsh 192.0.2.1 uptime"),
-            ("uptime", "rsh 192.0.2.1 uptime"),
-            ("/opt/load -x", "/opt/load -x 192.0.2.1"),
+        for (check, line) in [
+            (uptime(&words("rsh")), "rsh 192.0.2.1 uptime"),
+            (
+                uptime(&words("ssh -l nanny")),
+                "ssh -l nanny 192.0.2.1 uptime",
+            ),
+            (
+                load_program(&words("/opt/load -x")),
+                "/opt/load -x 192.0.2.1",
+            ),
         ] {
-            let Ok(Some(Check::Program(check))) = meaning(word) else {
-                panic!("{word} is no program");
+            let Ok(Check::Program(check)) = check else {
+                panic!("no program: {line}");
             };
             assert_eq!(check.command.expand(server).join(" "), line);
             assert_eq!(check.verdict, ProgramVerdict::Load);
         }
-        assert!(meaning("").is_err());
+        assert!(uptime(&[]).is_err());
+        assert!(load_program(&[]).is_err());
     }
 }

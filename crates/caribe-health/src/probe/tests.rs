@@ -23,7 +23,7 @@ fn checks_are_read_and_written() {
         assert_eq!(serde_json::to_string(&check).expect("written"), json);
     }
     let https = r#"{"http":{"path":"/health","version":"2","status":"200,204",
-        "headers":["x-probe: yes"],"body":{"matches":"^ok"},
+        "headers":["x-probe: yes"],"body":[{"matches":"^ok"}],
         "tls":{"server_name":"www.example.org","verify":{"authorities":"/etc/ca.pem"}}}}"#;
     let check = read(https).expect("read");
     assert_eq!(check.kind(), "https");

@@ -59,7 +59,16 @@ fn records_are_asked_for_and_compared() {
             Code::L7Ok,
             "state=up",
         ),
-        (r#","kind":"MX""#, Code::L7Response, "no such record"),
+        (
+            r#","kind":"MX""#,
+            Code::L7Ok,
+            "no such record, and no error",
+        ),
+        (
+            r#","kind":"MX","expect":"10 mail""#,
+            Code::L7Response,
+            "no such record",
+        ),
     ] {
         let finding = bed.sees(code, &dns(&format!("{www}{more}")), SERVER);
         assert_says(&finding, says);

@@ -42,38 +42,38 @@ fn status_and_body_decide() {
             "status 299 (unnamed)",
         ),
         (
-            r#""path":"/health","body":{"contains":"all is well"}"#,
+            r#""path":"/health","body":[{"contains":"all is well"}]"#,
             Code::L7Ok,
             "status 200",
         ),
         (
-            r#""path":"/health","body":{"contains":"unwell"}"#,
+            r#""path":"/health","body":[{"contains":"unwell"}]"#,
             Code::L7Response,
             "no `unwell`",
         ),
         (
-            r#""path":"/health","body":{"matches":"^state: +all"}"#,
+            r#""path":"/health","body":[{"matches":"^state: +all"}]"#,
             Code::L7Ok,
             "status 200",
         ),
         (
-            r#""path":"/sick","status":"503","body":{"contains":"unwell"}"#,
+            r#""path":"/sick","status":"503","body":[{"contains":"unwell"}]"#,
             Code::L7Ok,
             "503",
         ),
         (
-            r#""path":"/method","method":"DELETE","body":{"contains":"DELETE HTTP/1.1"}"#,
+            r#""path":"/method","method":"DELETE","body":[{"contains":"DELETE HTTP/1.1"}]"#,
             Code::L7Ok,
             "",
         ),
         (r#""method":"HEAD""#, Code::L7Ok, "status 200"),
         (
-            r#""body":{"contains":"host=127.0.0.1 user-agent=caribe/"}"#,
+            r#""body":[{"contains":"host=127.0.0.1 user-agent=caribe/"}]"#,
             Code::L7Ok,
             "",
         ),
         (
-            r#""host":"shop.example.org","headers":["X-Probe: yes"],"body":{"matches":"host=shop.example.org .* x=yes"}"#,
+            r#""host":"shop.example.org","headers":["X-Probe: yes"],"body":[{"matches":"host=shop.example.org .* x=yes"}]"#,
             Code::L7Ok,
             "",
         ),
@@ -81,7 +81,7 @@ fn status_and_body_decide() {
         let finding = bed.sees(code, &http(settings), &at(PLAIN));
         assert_says(&finding, says);
     }
-    let six = r#""body":{"contains":"host=[::1]"}"#;
+    let six = r#""body":[{"contains":"host=[::1]"}]"#;
     bed.sees(Code::L7Ok, &http(six), &format!("[::1]:{PLAIN}"));
 }
 
@@ -89,7 +89,7 @@ fn status_and_body_decide() {
 fn http_2_is_spoken_with_and_without_tls() {
     let bed = Bed::new("http2");
     let web = Web::start(&bed);
-    let two = r#""version":"2","path":"/method","body":{"contains":"GET HTTP/2.0"}"#;
+    let two = r#""version":"2","path":"/method","body":[{"contains":"GET HTTP/2.0"}]"#;
     bed.sees(Code::L7Ok, &http(two), &at(PRIOR_KNOWLEDGE));
     bed.sees(
         Code::L7Ok,

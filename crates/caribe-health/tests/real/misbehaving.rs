@@ -124,7 +124,7 @@ fn an_answer_cut_off_half_way_is_none() {
         ),
         (r#"{"http":{}}"#, b"HTTP/1.1 200 OK\r\nContent-Le"),
         (
-            r#"{"http":{"body":{"contains":"all is well"}}}"#,
+            r#"{"http":{"body":[{"contains":"all is well"}]}}"#,
             b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nall is",
         ),
         (r#"{"smtp":{}}"#, b"220-mail.exa"),
@@ -153,7 +153,7 @@ fn a_byte_a_second_does_not_stretch_the_limit() {
         ),
         (r#"{"http":{}}"#, b"HTTP/1.1 200 OK\r\nX: ", Code::L7Timeout),
         (
-            r#"{"http":{"body":{"contains":"well"}}}"#,
+            r#"{"http":{"body":[{"contains":"well"}]}}"#,
             b"HTTP/1.1 200 OK\r\n\r\n",
             Code::L7Timeout,
         ),
@@ -189,12 +189,12 @@ fn a_gigabyte_is_not_read() {
             Code::L7Response,
         ),
         (
-            r#"{"http":{"body":{"contains":"well"}}}"#,
+            r#"{"http":{"body":[{"contains":"well"}]}}"#,
             b"HTTP/1.1 200 OK\r\n\r\n",
             Code::L7Response,
         ),
         (
-            r#"{"http":{"body":{"matches":"^all is well"}}}"#,
+            r#"{"http":{"body":[{"matches":"^all is well"}]}}"#,
             b"HTTP/1.1 200 OK\r\n\r\nall is well",
             Code::L7Ok,
         ),

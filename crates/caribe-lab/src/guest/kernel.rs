@@ -1,5 +1,6 @@
 //! A kernel to boot: Debian's own, unpacked without being installed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,77 @@ impl Kernel {
     pub fn modules(&self) -> PathBuf {
         self.root.join("lib/modules").join(&self.release)
     }
+
+    /// The files of these modules and of all that they need, in the order in which they can be
+    /// inserted. Debian's package has no `modules.dep`, and needs none for this.
+    ///
+    /// # Errors
+    ///
+    /// Names a module that the kernel does not have.
+    pub fn modules_for(&self, names: &[&str]) -> Result<Vec<PathBuf>, GuestError> {
+        let mut files = BTreeMap::new();
+        collect_modules(&self.modules(), &mut files)?;
+        let mut order = Vec::new();
+        for name in names {
+            insert_module(name, &files, &mut order)?;
+        }
+        Ok(order)
+    }
+}
+
+/// All modules below a directory, by name.
+fn collect_modules(
+    directory: &Path,
+    files: &mut BTreeMap<String, PathBuf>,
+) -> Result<(), GuestError> {
+    let failed = || GuestError::io(format!("list {}", directory.display()));
+    for entry in fs::read_dir(directory).map_err(failed())? {
+        let path = entry.map_err(failed())?.path();
+        if path.is_dir() && !path.is_symlink() {
+            collect_modules(&path, files)?;
+        } else if path.extension() == Some(OsStr::new("ko"))
+            && let Some(name) = path.file_stem().and_then(OsStr::to_str)
+        {
+            files.insert(module_name(name), path);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a module into the order, after what it needs.
+fn insert_module(
+    name: &str,
+    files: &BTreeMap<String, PathBuf>,
+    order: &mut Vec<PathBuf>,
+) -> Result<(), GuestError> {
+    let name = module_name(name);
+    let path = files.get(&name).ok_or(GuestError::NoModule(name))?;
+    if order.contains(path) {
+        return Ok(());
+    }
+    let bytes = fs::read(path).map_err(GuestError::io(format!("read {}", path.display())))?;
+    for needed in needed_modules(&bytes) {
+        insert_module(&needed, files, order)?;
+    }
+    order.push(path.clone());
+    Ok(())
+}
+
+/// What a module says that it needs: `depends=` of its section `.modinfo`.
+fn needed_modules(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
+        return Vec::new();
+    };
+    let value = module[at + KEY.len()..].split(|byte| *byte == 0);
+    let value = String::from_utf8_lossy(value.take(1).next().unwrap_or_default()).into_owned();
+    let names = value.split(',').filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+/// The kernel takes `-` and `_` for the same.
+fn module_name(name: &str) -> String {
+    name.replace('-', "_")
 }
 
 /// `linux-image-amd64` is empty and depends on the current kernel's package.
@@ -113,4 +185,17 @@ fn download(cache: &Path, package: &str, root: &Path) -> Result<(), GuestError> 
     )?;
     fs::remove_file(&archive).map_err(GuestError::io(format!("remove {}", archive.display())))?;
     fs::rename(&draft, root).map_err(GuestError::io(format!("create {}", root.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_says_what_it_needs() {
+        let module = b"license=GPL\0depends=nf_conntrack,libcrc32c\0name=ip_vs\0";
+        assert_eq!(needed_modules(module), ["nf_conntrack", "libcrc32c"]);
+        assert!(needed_modules(b"license=GPL\0depends=\0name=tun\0").is_empty());
+        assert!(needed_modules(b"no module").is_empty());
+    }
 }

@@ -60,6 +60,9 @@ pub enum GuestError {
     /// No kernel was found where one was expected.
     #[error("no kernel image (vmlinuz-*) in {0}")]
     NoKernel(PathBuf),
+    /// A module is needed that the kernel's package does not have.
+    #[error("the kernel has no module `{0}`")]
+    NoModule(String),
     /// The guest did not come to the end of its command.
     #[error("the guest did not finish its command within {limit:?}; it said:\n{said}")]
     Unfinished {

@@ -13,6 +13,55 @@ use pnet_datalink::{Channel, Config, NetworkInterface};
 
 use crate::lan::Lan;
 
+/// What stands between the outer and the inner IP header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wrapping {
+    /// Nothing.
+    Ipip,
+    /// GUE without a checksum, to this port.
+    Gue(u16),
+    /// GRE, with a checksum or without.
+    Gre { checksum: bool },
+}
+
+impl Wrapping {
+    /// The header for an inner packet, and the outer protocol.
+    fn header(self, inner: &[u8]) -> (u8, Vec<u8>) {
+        let is_ipv6 = inner[0] >> 4 == 6;
+        let protocol = if is_ipv6 { 41 } else { 4 };
+        let ether_type = if is_ipv6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+        match self {
+            Wrapping::Ipip => (protocol, Vec::new()),
+            Wrapping::Gue(port) => {
+                let length = u16::try_from(12 + inner.len()).expect("a packet");
+                let mut header = 54_321_u16.to_be_bytes().to_vec();
+                header.extend(port.to_be_bytes());
+                header.extend(length.to_be_bytes());
+                header.extend([0, 0, 0, protocol, 0, 0]);
+                (17, header)
+            }
+            Wrapping::Gre { checksum: false } => (47, [&[0, 0][..], &ether_type].concat()),
+            Wrapping::Gre { checksum: true } => {
+                let mut header = [&[0x80, 0][..], &ether_type, &[0; 4]].concat();
+                let checksum = checksum(&[&header, inner].concat());
+                header[4..6].copy_from_slice(&checksum);
+                (47, header)
+            }
+        }
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes
+        .chunks(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    (!(sum as u16)).to_be_bytes()
+}
+
 pub(crate) struct Tunneller {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
@@ -28,6 +77,7 @@ impl Tunneller {
         vip: &str,
         source: &str,
         outer: (&str, &str),
+        wrapping: Wrapping,
     ) -> Self {
         let peer = lan.peer.clone();
         let ip = move |words: &str| {
@@ -48,8 +98,8 @@ impl Tunneller {
         };
         ethtool("caught");
         ethtool("catcher");
-        // Room for the outer header.
-        ip("link set caught mtu 1460 up");
+        // Room for the outer headers.
+        ip("link set caught mtu 1440 up");
         ip("link set catcher up");
         let family = if vip.contains(':') { "-6" } else { "-4" };
         ip(&format!("{family} route add {vip} dev caught src {source}"));
@@ -80,7 +130,7 @@ impl Tunneller {
                     }
                     Err(error) => panic!("the catcher: {error}"),
                 };
-                let Some(wrapped) = wrap(frame, vip_address, outer, &own, &real) else {
+                let Some(wrapped) = wrap(frame, vip_address, outer, wrapping, [&own, &real]) else {
                     continue;
                 };
                 segment
@@ -136,21 +186,22 @@ fn wrap(
     frame: &[u8],
     vip: IpAddr,
     outer: (IpAddr, IpAddr),
-    own: &[u8],
-    real: &[u8],
+    wrapping: Wrapping,
+    [own, real]: [&[u8]; 2],
 ) -> Option<Vec<u8>> {
     let inner = frame.get(14..)?;
-    let (protocol, length) = match (&frame[12..14], vip) {
+    let length = match (&frame[12..14], vip) {
         ([0x08, 0x00], IpAddr::V4(vip)) if inner.get(16..20)? == vip.octets() => {
-            (4, usize::from(u16::from_be_bytes([inner[2], inner[3]])))
+            usize::from(u16::from_be_bytes([inner[2], inner[3]]))
         }
-        ([0x86, 0xdd], IpAddr::V6(vip)) if inner.get(24..40)? == vip.octets() => (
-            41,
-            40 + usize::from(u16::from_be_bytes([inner[4], inner[5]])),
-        ),
+        ([0x86, 0xdd], IpAddr::V6(vip)) if inner.get(24..40)? == vip.octets() => {
+            40 + usize::from(u16::from_be_bytes([inner[4], inner[5]]))
+        }
         _ => return None,
     };
     let inner = inner.get(..length)?;
+    let (protocol, between) = wrapping.header(inner);
+    let length = between.len() + length;
     let mut wrapped = [real, own].concat();
     match outer {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
@@ -161,13 +212,8 @@ fn wrap(
             ];
             header.extend(from.octets());
             header.extend(to.octets());
-            let mut sum: u32 = header
-                .chunks(2)
-                .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
-                .sum();
-            sum = (sum >> 16) + (sum & 0xffff);
-            sum += sum >> 16;
-            header[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+            let checksum = checksum(&header);
+            header[10..12].copy_from_slice(&checksum);
             wrapped.extend(header);
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
@@ -179,6 +225,7 @@ fn wrap(
         }
         _ => panic!("both outer addresses are of one family"),
     }
+    wrapped.extend(between);
     wrapped.extend(inner);
     Some(wrapped)
 }

@@ -1,7 +1,7 @@
 //! How much a director holds. These are settled at its start: the data plane's memory is taken
 //! then.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::global;
 
@@ -62,7 +62,6 @@ pub(super) const KEYS: &[Key] = &[
     .caribe()
     .default("200000")
     .unit("new connections a second on one processor")
-    .not_yet(Topic::Limits)
     .meaning(
         "Above this rate a packet that would open a connection is scheduled and forwarded, but \
          not entered into the table, so that a flood neither fills it nor takes the processor \

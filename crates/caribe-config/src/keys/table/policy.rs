@@ -2,7 +2,7 @@
 //! `net.ipv4.vs`, with its names and defaults. Where the key may stand in a `virtual` block too,
 //! the service's value goes before that of the file.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{INT_MAX, TIMEOUT_MAX, global, in_virtual};
 
@@ -20,17 +20,13 @@ const DROP_RATE: Kind = Kind::Integer {
 };
 
 const fn for_the_file(name: &'static str, kind: Kind, default: &'static str) -> Key {
-    global(name, kind)
-        .caribe()
-        .default(default)
-        .not_yet(Topic::Policy)
+    global(name, kind).caribe().default(default)
 }
 
 const fn for_a_service(name: &'static str, kind: Kind) -> Key {
     in_virtual(name, kind)
         .caribe()
         .fallback(Fallback::Derived("that of the file"))
-        .not_yet(Topic::Policy)
         .meaning("As outside all blocks, for this service alone.")
 }
 

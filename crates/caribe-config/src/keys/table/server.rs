@@ -1,6 +1,6 @@
 //! Real servers.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{FORWARDING, INT_MAX, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_server};
 
@@ -42,7 +42,6 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .unit("connections")
-        .not_yet(Topic::Thresholds)
         .meaning(
             "With this many connections, active and inactive, the server gets no new ones; 0: no \
              limit.",
@@ -51,7 +50,6 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .unit("connections")
-        .not_yet(Topic::Thresholds)
         .meaning(
             "When so few are left, it gets new ones again; at most `upper_threshold`. 0: three \
              quarters of that.",

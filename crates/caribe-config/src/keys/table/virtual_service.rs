@@ -110,16 +110,13 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("persistent", PERSISTENCE)
         .default("0")
         .seconds()
-        .not_yet(Topic::Persistence)
         .meaning("How long a client keeps its server; 0: not at all."),
     in_virtual("pmask", Kind::Netmask)
-        .not_yet(Topic::Persistence)
         .neutral(&["255.255.255.255", "0.0.0.0", "128"])
         .meaning("Netmask that groups clients for `persistent`; 255.255.255.255 leaves it unset."),
     in_virtual("one_packet", Kind::Boolean)
         .caribe()
         .default("0")
-        .not_yet(Topic::OnePacket)
         .meaning(
             "1: every datagram of a UDP service (or one with an `fwmark`) is scheduled by itself \
              and no connection is kept, as for DNS or RADIUS from few clients (ipvsadm's \

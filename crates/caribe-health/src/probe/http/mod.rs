@@ -46,9 +46,9 @@ pub struct HttpCheck {
     /// The statuses of a good answer; 200-399 when nothing is said. Redirects are not followed.
     #[serde(default)]
     pub status: StatusRanges,
-    /// What the body must have in it. Without it the body is not read.
+    /// What the body must have in it, all of it. Without any the body is not read.
     #[serde(default)]
-    pub body: Option<BodyCheck>,
+    pub body: Vec<BodyCheck>,
 }
 
 /// The version of HTTP.
@@ -106,21 +106,21 @@ impl BodyCheck {
 }
 
 /// Judges an answer: the code and the words for it.
-pub fn judge(status: &StatusRanges, body: Option<&BodyCheck>, answer: &Answer) -> (Code, String) {
+pub fn judge(status: &StatusRanges, body: &[BodyCheck], answer: &Answer) -> (Code, String) {
     let number = answer.status.as_u16();
     let reason = answer.status.canonical_reason().unwrap_or("unnamed");
     if !status.contains(number) {
         let text = format!("status {number} ({reason}) is none of {status}");
         return (Code::L7Status, text);
     }
-    match body {
-        Some(check) if !check.is_met(&answer.body) => {
+    match body.iter().find(|check| !check.is_met(&answer.body)) {
+        Some(check) => {
             let (wanted, length) = (check.describe(), answer.body.len());
             let begin = Quoted(&answer.body);
             let text = format!("no {wanted} in the first {length} bytes of the body: {begin}");
             (Code::L7Response, text)
         }
-        _ => (Code::L7Ok, format!("status {number} ({reason})")),
+        None => (Code::L7Ok, format!("status {number} ({reason})")),
     }
 }
 
@@ -156,7 +156,7 @@ impl HttpCheck {
                 self.ask(stream, target, deadline).await?
             }
         };
-        let (code, text) = judge(&self.status, self.body.as_ref(), &answer);
+        let (code, text) = judge(&self.status, &self.body, &answer);
         let found = Found::new(code, text);
         if code.passed() { Ok(found) } else { Err(found) }
     }
@@ -169,7 +169,11 @@ impl HttpCheck {
     ) -> Step<Answer> {
         let address = target.address;
         let request = self.request(target)?;
-        let longest = self.body.as_ref().map_or(0, |_| BodyCheck::LONGEST);
+        let longest = if self.body.is_empty() {
+            0
+        } else {
+            BodyCheck::LONGEST
+        };
         let stage = format_args!("READ to {address}");
         let failed = |error: String| {
             Found::new(
@@ -267,20 +271,21 @@ mod tests {
     #[test]
     fn the_status_is_judged_first_and_then_the_body() {
         let ranges = StatusRanges::default();
-        let body = BodyCheck::Contains("well".into());
-        let judged = |status, text: &[u8]| judge(&ranges, Some(&body), &answer(status, text)).0;
+        let body = ["well", "all"].map(|text| BodyCheck::Contains(text.into()));
+        let judged = |status, text: &[u8]| judge(&ranges, &body, &answer(status, text)).0;
         assert_eq!(judged(200, b"all is well"), Code::L7Ok);
-        assert_eq!(judged(302, b"well"), Code::L7Ok);
+        assert_eq!(judged(302, b"well, all"), Code::L7Ok);
         assert_eq!(judged(200, b"all is wel"), Code::L7Response);
+        assert_eq!(judged(200, b"it is well"), Code::L7Response);
         assert_eq!(judged(500, b"all is well"), Code::L7Status);
-        assert_eq!(judge(&ranges, None, &answer(200, b"")).0, Code::L7Ok);
+        assert_eq!(judge(&ranges, &[], &answer(200, b"")).0, Code::L7Ok);
     }
 
     #[test]
     fn an_expression_looks_at_the_body() {
         let body = BodyCheck::Matches(Pattern::new("(?i)state: *(up|ok)").expect("compiles"));
         let ranges = StatusRanges::default();
-        let judged = |text: &[u8]| judge(&ranges, Some(&body), &answer(200, text));
+        let judged = |text: &[u8]| judge(&ranges, std::slice::from_ref(&body), &answer(200, text));
         assert_eq!(judged(b"State:  OK\n").0, Code::L7Ok);
         let (code, text) = judged(b"State: bad\n");
         assert_eq!(code, Code::L7Response);

@@ -1,0 +1,284 @@
+//! Scenarios with names: behaviour that is worth a case of its own, whatever random ones show.
+
+use crate::network::{self, Family};
+use crate::scenario::{Flags, Flow, Packet, Protocol, Scenario, Step};
+
+/// A scenario with a name.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What is compared.
+    pub name: &'static str,
+    /// How.
+    pub scenario: Scenario,
+}
+
+/// Numbers of cases begin here; those of random scenarios are below.
+const FIRST: u32 = 60_001;
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    type Write = fn(&mut Script);
+    let cases: [(&str, Write); 11] = [
+        ("tcp_lifecycle_nat", tcp_lifecycle_nat),
+        ("tcp_lifecycle_direct", tcp_lifecycle_direct),
+        ("reset_by_the_client", reset_by_the_client),
+        ("timeouts_set", timeouts_set),
+        ("udp_is_never_active", udp_is_never_active),
+        ("nobody_to_take_it", nobody_to_take_it),
+        ("ttl_ends", ttl_ends),
+        ("removed_server_comes_back", removed_server_comes_back),
+        ("stray_packets", stray_packets),
+        ("direct_after_an_edit", direct_after_an_edit),
+        (
+            "service_removed_with_connections",
+            service_removed_with_connections,
+        ),
+    ];
+    let numbered = (FIRST..).zip(cases);
+    numbered
+        .map(|(number, (name, write))| {
+            let mut script = Script {
+                number,
+                steps: Vec::new(),
+            };
+            write(&mut script);
+            Case {
+                name,
+                scenario: Scenario {
+                    number,
+                    marks: Vec::new(),
+                    steps: script.steps,
+                },
+            }
+        })
+        .collect()
+}
+
+/// A scenario being written.
+struct Script {
+    number: u32,
+    steps: Vec<Step>,
+}
+
+impl Script {
+    /// Words of ipvsadm, in which `V` is the VIP, and `1` to `8` after `@` a server.
+    fn ipvsadm(&mut self, words: &str) {
+        let mut words = words.replace('V', &network::vip(Family::V4, self.number, 0).to_string());
+        for server in 0..network::SERVERS {
+            let address = network::server(Family::V4, server).to_string();
+            words = words.replace(&format!("@{}", server + 1), &address);
+        }
+        self.steps.push(Step::Ipvsadm(words));
+    }
+
+    fn list(&mut self) {
+        self.ipvsadm("-L -n");
+        self.ipvsadm("-L -n -c");
+    }
+
+    fn client(&mut self, flow: Flow, flags: Flags) {
+        self.steps.push(Step::Client(flow, Packet::new(flags)));
+    }
+
+    fn server(&mut self, flow: Flow, flags: Flags) {
+        self.steps.push(Step::Server(flow, Packet::new(flags)));
+    }
+
+    /// A TCP service at port 80 with a server by each of these methods.
+    fn service(&mut self, methods: &[&str]) {
+        self.ipvsadm("-A -t V:80 -s rr");
+        for (number, method) in (1..).zip(methods) {
+            self.ipvsadm(&format!("-a -t V:80 -r @{number}:80 {method}"));
+        }
+    }
+}
+
+fn tcp(client_port: u16) -> Flow {
+    Flow {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        client: 7,
+        client_port,
+        vip: 0,
+        port: 80,
+    }
+}
+
+fn udp(client_port: u16) -> Flow {
+    Flow {
+        protocol: Protocol::Udp,
+        port: 53,
+        ..tcp(client_port)
+    }
+}
+
+fn tcp_lifecycle_nat(script: &mut Script) {
+    script.service(&["-m"]);
+    let flow = tcp(1024);
+    script.client(flow, Flags::SYN);
+    script.list();
+    script.server(flow, Flags::SYN_ACK);
+    script.list();
+    script.client(flow, Flags::ACK);
+    script.list();
+    script.client(flow, Flags::FIN_ACK);
+    script.list();
+    script.server(flow, Flags::FIN_ACK);
+    script.list();
+    script.client(flow, Flags::ACK);
+}
+
+fn tcp_lifecycle_direct(script: &mut Script) {
+    script.service(&["-g", "-i"]);
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.list();
+        script.client(flow, Flags::ACK);
+        script.list();
+        script.client(flow, Flags::FIN_ACK);
+        script.list();
+        script.client(flow, Flags::ACK);
+    }
+}
+
+fn reset_by_the_client(script: &mut Script) {
+    script.service(&["-m", "-g"]);
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.client(flow, Flags::ACK);
+        script.client(flow, Flags::RST);
+        script.list();
+        script.client(flow, Flags::SYN);
+    }
+}
+
+fn timeouts_set(script: &mut Script) {
+    script.ipvsadm("--set 40 30 20");
+    script.service(&["-m"]);
+    script.ipvsadm("-A -u V:53 -s rr");
+    script.ipvsadm("-a -u V:53 -r @2:53 -m");
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.client(flow, Flags::ACK);
+    }
+    script.client(tcp(1025), Flags::FIN_ACK);
+    script.server(tcp(1024), Flags::FIN_ACK);
+    script.client(udp(1026), Flags::NONE);
+    script.list();
+    script.ipvsadm("-L --timeout");
+}
+
+fn udp_is_never_active(script: &mut Script) {
+    script.ipvsadm("-A -u V:53 -s rr");
+    script.ipvsadm("-a -u V:53 -r @1:53 -m");
+    script.ipvsadm("-a -u V:53 -r @2:5353 -m");
+    for flow in [udp(1024), udp(1025), udp(1024)] {
+        script.client(flow, Flags::NONE);
+        script.server(flow, Flags::NONE);
+        script.list();
+    }
+}
+
+fn nobody_to_take_it(script: &mut Script) {
+    script.ipvsadm("-A -t V:80 -s wlc");
+    script.client(tcp(1024), Flags::SYN);
+    script.ipvsadm("-a -t V:80 -r @1:80 -m -w 0");
+    script.client(tcp(1025), Flags::SYN);
+    script.ipvsadm("-A -u V:53 -s rr");
+    script.client(udp(1026), Flags::NONE);
+}
+
+fn ttl_ends(script: &mut Script) {
+    script.service(&["-m", "-g", "-i"]);
+    for port in 1024..1027 {
+        let last = Packet {
+            ttl: 1,
+            ..Packet::new(Flags::SYN)
+        };
+        script.steps.push(Step::Client(tcp(port), last));
+        script.client(tcp(port), Flags::SYN);
+        script.list();
+    }
+}
+
+fn removed_server_comes_back(script: &mut Script) {
+    script.service(&["-m", "-m"]);
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.client(flow, Flags::ACK);
+    }
+    script.ipvsadm("-d -t V:80 -r @1:80");
+    script.list();
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::ACK);
+    }
+    script.client(tcp(1026), Flags::SYN);
+    script.ipvsadm("-a -t V:80 -r @1:80 -m");
+    script.list();
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::ACK);
+    }
+}
+
+fn stray_packets(script: &mut Script) {
+    script.service(&["-m"]);
+    for flags in [
+        Flags::ACK,
+        Flags::FIN_ACK,
+        Flags::SYN_ACK,
+        Flags::RST,
+        Flags::NONE,
+    ] {
+        script.client(tcp(1024), flags);
+        script.client(
+            Flow {
+                client_port: 20,
+                ..tcp(1024)
+            },
+            flags,
+        );
+        script.client(
+            Flow {
+                port: 81,
+                ..tcp(1024)
+            },
+            flags,
+        );
+        script.list();
+    }
+    script.client(
+        Flow {
+            client_port: 20,
+            ..tcp(1024)
+        },
+        Flags::SYN,
+    );
+    script.client(udp(1026), Flags::NONE);
+}
+
+fn direct_after_an_edit(script: &mut Script) {
+    script.service(&["-g"]);
+    script.client(tcp(1024), Flags::SYN);
+    script.client(tcp(1024), Flags::ACK);
+    script.list();
+    script.ipvsadm("-e -t V:80 -r @1:80 -m");
+    script.list();
+    script.client(tcp(1024), Flags::ACK);
+    script.client(tcp(1024), Flags::RST);
+    script.list();
+}
+
+fn service_removed_with_connections(script: &mut Script) {
+    script.service(&["-g", "-m"]);
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::SYN);
+        script.client(flow, Flags::ACK);
+    }
+    script.ipvsadm("-D -t V:80");
+    script.list();
+    for flow in [tcp(1024), tcp(1025)] {
+        script.client(flow, Flags::ACK);
+    }
+    script.list();
+    script.client(tcp(1024), Flags::SYN);
+}

@@ -1,0 +1,281 @@
+//! Two transcripts of a scenario, compared.
+
+use std::fmt;
+
+use crate::deviations::{DEVIATIONS, Rule};
+use crate::listing::{Line, lines};
+use crate::play::{Observed, Said, Transcript};
+use crate::scenario::Scenario;
+use crate::seen::Seen;
+
+/// The first place where two directors did different things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The number of the scenario's step after which it was seen; past the last step for the
+    /// closing listings.
+    pub step: usize,
+    /// What the reference did.
+    pub reference: String,
+    /// What the other did.
+    pub other: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference {
+            reference, other, ..
+        } = self;
+        writeln!(
+            f,
+            "the kernel:\n{}\nhere:\n{}",
+            indented(reference),
+            indented(other)
+        )
+    }
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("    {line}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Finds the first difference that is not meant.
+pub fn compare(
+    scenario: &Scenario,
+    reference: &Transcript,
+    other: &Transcript,
+) -> Option<Difference> {
+    let (mut left, mut right) = (reference.observed.iter(), other.observed.iter());
+    let mut view = View {
+        scenario,
+        outgoing_counters: true,
+    };
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return None,
+            (Some((step, reference)), Some((other_step, other))) if step == other_step => {
+                view.learn(reference);
+                if !view.alike(reference, other) {
+                    let step = *step;
+                    let (reference, other) = told_apart(scenario.number, reference, other);
+                    return Some(Difference {
+                        step,
+                        reference,
+                        other,
+                    });
+                }
+            }
+            // The same scenario is played in the same steps; a broken transcript is a difference.
+            (reference, other) => {
+                let step = reference.or(other).map_or(0, |(step, _)| *step);
+                let told = |it: Option<&(usize, Observed)>| format!("{it:?}");
+                let (reference, other) = (told(reference), told(other));
+                return Some(Difference {
+                    step,
+                    reference,
+                    other,
+                });
+            }
+        }
+    }
+}
+
+/// What is compared of a scenario, at a point of it.
+struct View<'a> {
+    scenario: &'a Scenario,
+    /// Whether counters of what went to clients mean something.
+    outgoing_counters: bool,
+}
+
+impl View<'_> {
+    /// Takes notice of what the reference did.
+    fn learn(&mut self, reference: &Observed) {
+        for deviation in DEVIATIONS {
+            if let Rule::OutgoingCounters(differ) = deviation.rule
+                && differ(self.scenario, reference)
+            {
+                self.outgoing_counters = false;
+            }
+        }
+    }
+
+    fn alike(&self, reference: &Observed, other: &Observed) -> bool {
+        match (reference, other) {
+            (Observed::Said(reference), Observed::Said(other)) => {
+                let read = |said: &Said| self.lines(&said.out);
+                let (left, right) = (read(reference), read(other));
+                reference.code == other.code
+                    && reference.error == other.error
+                    && left.len() == right.len()
+                    && left
+                        .iter()
+                        .zip(&right)
+                        .all(|(left, right)| same_line(left, right))
+            }
+            (Observed::Sent(reference), Observed::Sent(other)) => {
+                masked(reference) == masked(other)
+            }
+            (reference, other) => reference == other,
+        }
+    }
+
+    fn lines(&self, printed: &str) -> Vec<Line> {
+        let mut lines = lines(printed, self.scenario.number);
+        if !self.outgoing_counters {
+            for line in &mut lines {
+                if let Line::Text(text) = line {
+                    *text = without_outgoing_counters(text);
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// A line of `--stats` without the third and the fifth of its five numbers; another as it is.
+fn without_outgoing_counters(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_number = |word: &&str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(first) = words.len().checked_sub(5) else {
+        return line.to_owned();
+    };
+    let (head, numbers) = words.split_at(first);
+    if head.len() != 2 || !numbers.iter().all(is_number) {
+        return line.to_owned();
+    }
+    format!(
+        "{} {} {} _ {} _",
+        head.join(" "),
+        numbers[0],
+        numbers[1],
+        numbers[3]
+    )
+}
+
+fn same_line(left: &Line, right: &Line) -> bool {
+    match (left, right) {
+        (Line::Connection(left), Line::Connection(right)) => {
+            left.row == right.row && left.left.abs_diff(right.left) <= time_left()
+        }
+        (left, right) => left == right,
+    }
+}
+
+/// By how much the time left may differ.
+fn time_left() -> u32 {
+    let bounds = DEVIATIONS
+        .iter()
+        .filter_map(|deviation| match deviation.rule {
+            Rule::TimeLeft(seconds) => Some(seconds),
+            Rule::Frame(_) | Rule::OutgoingCounters(_) | Rule::Avoided => None,
+        });
+    bounds.max().unwrap_or(0)
+}
+
+/// Frames without what is not compared.
+fn masked(frames: &[Seen]) -> Vec<Seen> {
+    let mut frames = frames.to_vec();
+    for frame in &mut frames {
+        for deviation in DEVIATIONS {
+            if let Rule::Frame(mask) = deviation.rule {
+                mask(frame);
+            }
+        }
+    }
+    frames
+}
+
+/// Both sides as text; of long listings only what differs.
+fn told_apart(scenario: u32, reference: &Observed, other: &Observed) -> (String, String) {
+    match (reference, other) {
+        (Observed::Said(left), Observed::Said(right)) => {
+            let (left_lines, right_lines) = (said(scenario, left), said(scenario, right));
+            let same = left_lines
+                .iter()
+                .zip(&right_lines)
+                .take_while(|(l, r)| l == r)
+                .count();
+            let rest = |lines: &[String]| lines[same..].join("\n");
+            (rest(&left_lines), rest(&right_lines))
+        }
+        (left, right) => (told(scenario, left), told(scenario, right)),
+    }
+}
+
+fn told(scenario: u32, observed: &Observed) -> String {
+    match observed {
+        Observed::Said(it) => said(scenario, it).join("\n"),
+        Observed::Sent(frames) if frames.is_empty() => "sends nothing".to_owned(),
+        Observed::Sent(frames) => {
+            let frames = frames.iter().map(|frame| format!("sends {frame}"));
+            frames.collect::<Vec<_>>().join("\n")
+        }
+        Observed::NoAnswer => "no server of it answers through the director".to_owned(),
+    }
+}
+
+fn said(scenario: u32, said: &Said) -> Vec<String> {
+    let lines = lines(&said.out, scenario)
+        .into_iter()
+        .map(|line| match line {
+            Line::Text(text) => text,
+            Line::Connection(connection) => format!("{} ({} s)", connection.row, connection.left),
+        });
+    let errors = said.error.lines().map(|line| format!("error: {line}"));
+    let code = said
+        .code
+        .map_or("a signal".to_owned(), |code| code.to_string());
+    lines
+        .chain(errors)
+        .chain([format!("ended with {code}")])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_of_counters_lose_some() {
+        let masked = without_outgoing_counters("  -> 10.2.0.12:80      8   8   1   320    68");
+        assert_eq!(masked, "-> 10.2.0.12:80 8 8 _ 320 _");
+        for line in [
+            "  -> 10.2.0.11:80              Masq    1      0          0         ",
+            "",
+        ] {
+            assert_eq!(without_outgoing_counters(line), line);
+        }
+    }
+
+    fn listing(out: &str) -> Transcript {
+        let said = Said {
+            out: out.to_owned(),
+            error: String::new(),
+            code: Some(0),
+        };
+        Transcript {
+            number: 7,
+            observed: vec![(0, Observed::Said(said))],
+        }
+    }
+
+    #[test]
+    fn a_state_differs_and_a_second_does_not() {
+        let scenario = Scenario {
+            number: 7,
+            marks: Vec::new(),
+            steps: Vec::new(),
+        };
+        let row = |time: &str, state: &str| {
+            listing(&format!(
+                "TCP {time}  {state} 11.0.7.2:1024      10.128.0.28:80     10.2.0.11:80\n"
+            ))
+        };
+        let reference = row("01:00", "SYN_RECV   ");
+        let differs = |other: &Transcript| compare(&scenario, &reference, other);
+        assert_eq!(differs(&row("00:58", "SYN_RECV   ")), None);
+        assert!(differs(&row("00:30", "SYN_RECV   ")).is_some());
+        assert!(differs(&row("01:00", "ESTABLISHED")).is_some());
+        assert!(differs(&listing("")).is_some());
+    }
+}

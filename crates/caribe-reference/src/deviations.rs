@@ -1,0 +1,138 @@
+//! Where a director may differ from the kernel's ip_vs, and why. Whatever is not in this table
+//! and differs is a defect.
+
+use crate::play::Observed;
+use crate::scenario::{Scenario, Step};
+use crate::seen::Seen;
+
+/// A difference that is meant.
+#[derive(Debug)]
+pub struct Deviation {
+    /// What differs.
+    pub what: &'static str,
+    /// Why it may.
+    pub reason: &'static str,
+    /// How it is left out of the comparison.
+    pub(crate) rule: Rule,
+}
+
+/// What is not compared.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    /// Fields of a frame, in place.
+    Frame(fn(&mut Seen)),
+    /// Counters of packets and bytes to clients, in a scenario like this once the reference was
+    /// seen to do this.
+    OutgoingCounters(fn(&Scenario, &Observed) -> bool),
+    /// Scenarios do not do what shows it.
+    Avoided,
+    /// By how many seconds the time left of connections may differ.
+    TimeLeft(u32),
+}
+
+/// All deviations that are meant.
+pub const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        what: "the IP header of an ICMP error, and how much it quotes",
+        reason: "the kernel answers from an address of its own and quotes up to 548 bytes; XDP \
+                 answers from the VIP and quotes the IP header and eight bytes, because its \
+                 errors are of constant length (RFC 792 and 4443 ask for no more)",
+        rule: Rule::Frame(icmp_errors),
+    },
+    Deviation {
+        what: "packets and bytes to clients in `--stats`, once an ICMP error was sent",
+        reason: "the kernel takes its own error about a connection for a packet of that \
+                 connection to the client, and counts it; it was no server's",
+        rule: Rule::OutgoingCounters(|_, observed| is_icmp_error(observed)),
+    },
+    Deviation {
+        what: "packets and bytes to clients in `--stats`, once a server was removed",
+        reason: "the kernel stops counting what a removed server still sends to its clients; \
+                 Caribe counts it for the service, because it was sent",
+        rule: Rule::OutgoingCounters(|scenario, _| removes_a_server(scenario)),
+    },
+    Deviation {
+        what: "the identification of a tunnel's outer header",
+        reason: "the kernel counts; without fragmentation the number means nothing (RFC 6864)",
+        rule: Rule::Frame(outer_identification),
+    },
+    Deviation {
+        what: "the time that is left to a connection, by some seconds",
+        reason: "the two are not asked at the same moment; Caribe's deadlines are those of the \
+                 last packet, less 67 ms at most",
+        rule: Rule::TimeLeft(9),
+    },
+    Deviation {
+        what: "connections of a family whose last service was removed",
+        reason: "the kernel takes its hooks out with the last service of a family: packets of \
+                 connections that are left go to its own stack, which resets them, and are \
+                 balanced again once any service is added. Caribe drops them as it drops those of \
+                 every other removed service, whatever other services there are",
+        // `play` adds a service of each family that stays.
+        rule: Rule::Avoided,
+    },
+    Deviation {
+        what: "a server's forwarding method changed under its connections",
+        reason: "the kernel keeps one route per server for all methods. After a change between \
+                 NAT or tunnelling and direct routing it sends packets of the other method by a \
+                 route that was made for the first, and then asks for the VIP's own MAC address \
+                 where the server's belongs: the connection hangs. Caribe's goes on",
+        // `generate` gives every server of a service one method in a scenario.
+        rule: Rule::Avoided,
+    },
+    Deviation {
+        what: "what several changes in one `ipvsadm -R` leave behind as a scheduler's state",
+        reason: "the kernel takes each line by itself, and its wrr remembers the way to the last \
+                 table; Caribe takes all lines as one change, and goes there at once",
+        // Caribe is given one change at a time.
+        rule: Rule::Avoided,
+    },
+];
+
+fn is_icmp_error(observed: &Observed) -> bool {
+    match observed {
+        Observed::Sent(frames) => frames.iter().any(|frame| frame.get("quote").is_some()),
+        Observed::Said(_) | Observed::NoAnswer => false,
+    }
+}
+
+fn removes_a_server(scenario: &Scenario) -> bool {
+    let removes = |words: &str| words.starts_with("-d ") || words.starts_with("-D ");
+    let mut steps = scenario.steps.iter();
+    steps.any(|step| matches!(step, Step::Ipvsadm(words) if removes(words)))
+}
+
+fn icmp_errors(seen: &mut Seen) {
+    let Some(quote) = seen.fields.iter().position(|(name, _)| name == "quote") else {
+        return;
+    };
+    let mut place = 0;
+    seen.fields.retain(|(name, _)| {
+        place += 1;
+        let header = ["source", "ttl", "tos", "id", "fragment", "length", "quote"];
+        place > quote + 1 || !header.contains(&name.as_str())
+    });
+}
+
+fn outer_identification(seen: &mut Seen) {
+    let headers = seen.fields.iter().filter(|(name, _)| name == "ip").count();
+    let quotes = seen.get("quote").is_some();
+    if headers > 1 && !quotes {
+        let mut fields = seen.fields.iter();
+        if let Some(place) = fields.position(|(name, _)| name == "id") {
+            seen.fields.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_deviation_says_what_and_why() {
+        for Deviation { what, reason, .. } in DEVIATIONS {
+            assert!(!what.is_empty() && reason.len() > what.len(), "{what}");
+        }
+    }
+}
