@@ -85,7 +85,7 @@ fn picks<const N: usize>(
 }
 
 #[test]
-fn vectors_76_to_78_sh() {
+fn case_76_77_78_sh() {
     let private = Private::enter();
     let mut dataplane = private.open();
     let none = SchedulerFlags::default();
@@ -131,7 +131,7 @@ fn vectors_76_to_78_sh() {
 }
 
 #[test]
-fn vectors_79_and_80_mh() {
+fn case_79_80_mh() {
     let private = Private::enter();
     let mut dataplane = private.open();
     let none = SchedulerFlags::default();
@@ -205,7 +205,7 @@ fn mh_is_adopted_with_all_that_it_goes_by() {
 }
 
 #[test]
-fn vector_81_dh() {
+fn case_81_dh() {
     let private = Private::enter();
     let mut dataplane = private.open();
     let none = SchedulerFlags::default();

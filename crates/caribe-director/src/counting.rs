@@ -61,3 +61,73 @@ impl Zeroed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use caribe_model::{
+        Forwarding, Policy, Protocol, Scheduler, SchedulerOptions, Server, Service,
+    };
+
+    use super::*;
+
+    fn traffic(packets_in: u64) -> Traffic {
+        Traffic {
+            packets_in,
+            bytes_in: packets_in * 100,
+            ..Traffic::default()
+        }
+    }
+
+    /// A service with two servers whose counters add up to its own.
+    fn live(port: u16, packets: [u64; 2]) -> LiveService {
+        let server = |host| Server {
+            key: ServerKey {
+                address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)),
+                port,
+            },
+            forwarding: Forwarding::Nat,
+            weight: 1,
+            encapsulation: Default::default(),
+            thresholds: Default::default(),
+        };
+        let key = ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            port,
+        };
+        let service = Service {
+            scheduler: Scheduler::Rr,
+            options: SchedulerOptions::IPVS,
+            persistence: None,
+            one_packet: false,
+            policy: Policy::default(),
+            servers: vec![server(1), server(2)],
+        };
+        let mut live = LiveService::fresh(key, &service);
+        live.traffic = traffic(packets.iter().sum());
+        for (server, packets) in live.servers.iter_mut().zip(packets) {
+            server.traffic = traffic(packets);
+        }
+        live
+    }
+
+    fn sums(live: &LiveService) -> (u64, u64) {
+        let servers = live.servers.iter();
+        (
+            live.traffic.bytes_in,
+            servers.map(|server| server.traffic.bytes_in).sum(),
+        )
+    }
+
+    #[test]
+    fn case_127_zeroing_one_service_leaves_the_others_and_every_sum() {
+        let mut zeroed = Zeroed::default();
+        zeroed.zero(&live(80, [3, 4]));
+        let web = zeroed.since(&live(80, [5, 5]));
+        assert_eq!(sums(&web), (300, 300));
+        let other = zeroed.since(&live(81, [1, 6]));
+        assert_eq!(sums(&other), (700, 700));
+    }
+}

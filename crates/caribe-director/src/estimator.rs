@@ -80,7 +80,7 @@ mod tests {
 
     /// 100 connections a second, then none.
     #[test]
-    fn connections_rise_and_fall_as_in_ipvs() {
+    fn case_128_connections_rise_and_fall_as_in_ipvs() {
         let mut deltas = vec![200; 20];
         deltas.extend([0; 10]);
         let shown = series(Unit::Events, &deltas);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_rise_as_in_ipvs() {
+    fn case_128_bytes_rise_as_in_ipvs() {
         assert_eq!(
             series(Unit::Bytes, &[2_000_000; 5]),
             [250_000, 437_500, 578_125, 683_594, 762_695]

@@ -47,3 +47,18 @@ impl Thresholds {
         self.lower
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tunnel by GUE without a port cannot even be written down.
+    #[test]
+    fn case_134_bounds_the_wrong_way_round_are_refused() {
+        let crossed = ThresholdsCrossed { lower: 9, upper: 5 };
+        assert_eq!(Thresholds::new(5, 9), Err(crossed));
+        assert!(Thresholds::new(0, 1).is_err());
+        assert!(Thresholds::new(5, 5).is_ok());
+        assert_eq!(Thresholds::new(0, 0), Ok(Thresholds::NONE));
+    }
+}

@@ -4,6 +4,7 @@
 //! failure. The last line is `N passed, N failed`.
 
 mod cargo_test;
+mod conformance;
 mod licences;
 
 use std::process::ExitCode;
@@ -74,6 +75,12 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
             .run()
             .context("clippy has objections")?;
             Ok(String::new())
+        });
+    }
+
+    if everything {
+        report.check("The cases of IPVS", || {
+            conformance::check(&shell, repository)
         });
     }
 

@@ -73,27 +73,27 @@ fn the_real_kernel_with_servers_added_one_by_one() {
 }
 
 #[test]
-fn vector_64_rr_takes_turns_newest_first() {
+fn case_64_rr_takes_turns_newest_first() {
     let schedule = added(Scheduler::Rr, &[(A, 1), (B, 1), (C, 1)]);
     assert_eq!(picks(&schedule, 7), [C, B, A, C, B, A, C]);
 }
 
 /// Vector 65 with its overloaded server taken out: thresholds are not scheduled here.
 #[test]
-fn vector_65_rr_leaves_quiesced_servers_out() {
+fn case_65_rr_leaves_quiesced_servers_out() {
     let schedule = added(Scheduler::Rr, &[(A, 0), (B, 0), (C, 1)]);
     assert_eq!(picks(&schedule, 3), [C, C, C]);
 }
 
 #[test]
-fn vector_66_wrr() {
+fn case_66_wrr() {
     let schedule = started(Scheduler::Wrr, &[(A, 4), (B, 3), (C, 2)]);
     let round = [A, A, B, A, B, C, A, B, C];
     assert_eq!(picks(&schedule, 18), [round, round].concat());
 }
 
 #[test]
-fn vector_67_wrr_divides_weights() {
+fn case_67_wrr_divides_weights() {
     for weights in [[100, 50], [4, 2]] {
         let schedule = started(Scheduler::Wrr, &[(A, weights[0]), (B, weights[1])]);
         assert_eq!(picks(&schedule, 6), [A, A, B, A, A, B]);
@@ -104,13 +104,13 @@ fn vector_67_wrr_divides_weights() {
 
 /// Vector 68 with its overloaded server quiesced instead: the round is then that of the others.
 #[test]
-fn vector_68_wrr_of_the_rest() {
+fn case_68_wrr_of_the_rest() {
     let schedule = started(Scheduler::Wrr, &[(A, 0), (B, 3), (C, 2)]);
     assert_eq!(picks(&schedule, 10), [B, B, C, B, C, B, B, C, B, C]);
 }
 
 #[test]
-fn vector_69_nobody_to_pick() {
+fn case_69_nobody_to_pick() {
     for scheduler in Scheduler::ALL {
         for list in [&[][..], &[(A, 0), (B, 0)]] {
             let layout = started(scheduler, list).layout().expect("few servers");

@@ -28,14 +28,17 @@ pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
         for method in METHODS {
             let name = format!("{} {method:?}", flow.name());
-            cases.add(format!("answer::ttl exceeded {name}"), move |bench| {
-                let way = Way::new(bench, flow, method, 1500);
-                for ttl in [0, 1] {
-                    answers_ttl(bench, Side::Front, &flow.request(1).ttl(ttl));
-                }
-                way.forwards(bench, &flow.request(1).ttl(2));
-                answers_ttl(bench, Side::Front, &flow.later(1).ttl(1));
-            });
+            cases.add(
+                format!("answer::case_92 ttl exceeded {name}"),
+                move |bench| {
+                    let way = Way::new(bench, flow, method, 1500);
+                    for ttl in [0, 1] {
+                        answers_ttl(bench, Side::Front, &flow.request(1).ttl(ttl));
+                    }
+                    way.forwards(bench, &flow.request(1).ttl(2));
+                    answers_ttl(bench, Side::Front, &flow.later(1).ttl(1));
+                },
+            );
             cases.add(format!("answer::too big {name}"), move |bench| {
                 let way = Way::new(bench, flow, method, 1500);
                 way.forwards(bench, &flow.request(1));

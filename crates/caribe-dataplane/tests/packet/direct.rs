@@ -9,7 +9,7 @@ use crate::frame::{ACK, FIN, Frame};
 pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
         cases.add(
-            format!("direct::first and later packets {}", flow.name()),
+            format!("direct::case_93 first and later packets {}", flow.name()),
             move |bench| {
                 let server = table(bench, flow);
                 forwards(bench, &flow.request(1), server);

@@ -65,7 +65,7 @@ type Step = (Sender, u8, &'static str, u32, bool);
 pub(crate) fn cases(cases: &mut Cases) {
     let nat: [(&str, &[Step]); 6] = [
         (
-            "client closes first",
+            "case_104 client closes first",
             &[
                 (Client, SYN, "SYN_RECV", 60, true),
                 (Server, SYN | ACK, "SYN_RECV", 60, true),
@@ -91,7 +91,7 @@ pub(crate) fn cases(cases: &mut Cases) {
             ],
         ),
         (
-            "client resets",
+            "case_108 client resets",
             &[
                 (Client, SYN, "SYN_RECV", 60, true),
                 (Server, SYN | ACK, "SYN_RECV", 60, true),
@@ -129,7 +129,7 @@ pub(crate) fn cases(cases: &mut Cases) {
     ];
     let one_way: [(&str, &[Step]); 4] = [
         (
-            "open to close",
+            "case_105 open to close",
             &[
                 (Client, SYN, "SYN_RECV", 60, true),
                 (Client, ACK, "ESTABLISHED", 900, true),
@@ -139,7 +139,7 @@ pub(crate) fn cases(cases: &mut Cases) {
             ],
         ),
         (
-            "client resets",
+            "case_108 client resets",
             &[
                 (Client, SYN, "SYN_RECV", 60, true),
                 (Client, ACK, "ESTABLISHED", 900, true),
@@ -223,7 +223,10 @@ pub(crate) fn cases(cases: &mut Cases) {
             );
         }
         cases.add(
-            format!("lifecycle::timeouts set by the user {}", flow.name()),
+            format!(
+                "lifecycle::case_106 timeouts set by the user {}",
+                flow.name()
+            ),
             move |bench| {
                 // ipvsadm --set 10 20 30: established, FIN wait, UDP.
                 bench.plane.settings.timeouts[1] = ticks(10);
@@ -255,7 +258,7 @@ pub(crate) fn cases(cases: &mut Cases) {
         for is_nat in [true, false] {
             let method = if is_nat { "nat" } else { "direct routing" };
             cases.add(
-                format!("lifecycle::{method} {}", flow.name()),
+                format!("lifecycle::case_107 {method} {}", flow.name()),
                 move |bench| {
                     let stage = Stage::new(bench, flow, is_nat);
                     let start = now();

@@ -16,7 +16,7 @@ pub(crate) fn cases(cases: &mut Cases) {
             ("port kept", 0),
         ] {
             cases.add(
-                format!("nat::request and reply, {name} {}", flow.name()),
+                format!("nat::case_90_91 request and reply, {name} {}", flow.name()),
                 move |bench| {
                     let nat = Nat::new(bench, flow, port);
                     nat.request(bench, &flow.request(1));
@@ -109,12 +109,15 @@ pub(crate) fn cases(cases: &mut Cases) {
             },
         );
     }
-    cases.add("nat::udp without a checksum stays without udp4", |bench| {
-        let nat = Nat::new(bench, UDP4, 5353);
-        let without = |frame: &mut Frame| frame.packet.udp().with_checksum = false;
-        nat.request(bench, &UDP4.request(1).with(without));
-        nat.reply(bench, &UDP4.reply(nat.index, nat.server, 1).with(without));
-    });
+    cases.add(
+        "nat::case_99 udp without a checksum stays without udp4",
+        |bench| {
+            let nat = Nat::new(bench, UDP4, 5353);
+            let without = |frame: &mut Frame| frame.packet.udp().with_checksum = false;
+            nat.request(bench, &UDP4.request(1).with(without));
+            nat.reply(bench, &UDP4.reply(nat.index, nat.server, 1).with(without));
+        },
+    );
     for flow in [UDP4, UDP6] {
         cases.add(
             format!(

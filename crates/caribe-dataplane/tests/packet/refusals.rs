@@ -9,19 +9,22 @@ use crate::frame::{ACK, Frame};
 
 pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
-        cases.add(format!("refuse::no server {}", flow.name()), move |bench| {
-            bench.rotating(flow.vip(), flow.number(), &[]);
-            let least = (flow.net.vip(), 81);
-            bench.least(least, flow.number(), &[]);
-            for port in [80, 81] {
-                let frame = flow.request(1).ports(CPORT, port);
-                let error = if flow.net == Net::V4 { (3, 3) } else { (1, 4) };
-                let answer = icmp_error(&frame, error, [0; 4]);
-                let answered = Expected::Transmitted(Verdict::AnsweredNoServer, answer);
-                bench.expect(Side::Front, &frame, answered);
-            }
-            assert_eq!(bench.plane.entries(), [], "nothing was entered");
-        });
+        cases.add(
+            format!("refuse::case_88_89 no server {}", flow.name()),
+            move |bench| {
+                bench.rotating(flow.vip(), flow.number(), &[]);
+                let least = (flow.net.vip(), 81);
+                bench.least(least, flow.number(), &[]);
+                for port in [80, 81] {
+                    let frame = flow.request(1).ports(CPORT, port);
+                    let error = if flow.net == Net::V4 { (3, 3) } else { (1, 4) };
+                    let answer = icmp_error(&frame, error, [0; 4]);
+                    let answered = Expected::Transmitted(Verdict::AnsweredNoServer, answer);
+                    bench.expect(Side::Front, &frame, answered);
+                }
+                assert_eq!(bench.plane.entries(), [], "nothing was entered");
+            },
+        );
         cases.add(
             format!(
                 "refuse::no server, an established connection {}",

@@ -11,47 +11,59 @@ use crate::schedulers::{picks, servers};
 
 pub(crate) fn cases(cases: &mut Cases) {
     for flow in [TCP4, TCP6] {
-        cases.add(format!("schedule::72 sed {}", flow.name()), move |bench| {
-            let [a, b, c] = servers(bench, flow.net);
-            bench.choosing(flow.vip(), 6, Choice::ShortestDelay, &[(a, 1), (b, 3)]);
-            assert_eq!(picks(bench, flow, VPORT, 8), [b, b, a, b, b, b, a, b]);
-            empty(bench, &[a, b]);
-            let weighted = [(a, 1), (b, 2), (c, 3)];
-            bench.choosing((flow.net.vip(), 81), 6, Choice::ShortestDelay, &weighted);
-            let expected = [c, b, c, a, b, c, c, b, c, a, b, c];
-            assert_eq!(picks(bench, flow, 81, 12), expected);
-        });
-        cases.add(format!("schedule::73 nq {}", flow.name()), move |bench| {
-            let [a, b, c] = servers(bench, flow.net);
-            bench.choosing(flow.vip(), 6, Choice::NeverQueue, &[(a, 1), (b, 3)]);
-            assert_eq!(picks(bench, flow, VPORT, 8), [a, b, b, b, b, b, a, b]);
-            empty(bench, &[a, b]);
-            let weighted = [(a, 1), (b, 2), (c, 3)];
-            bench.choosing((flow.net.vip(), 81), 6, Choice::NeverQueue, &weighted);
-            let expected = [a, b, c, c, b, c, c, b, c, a, b, c];
-            assert_eq!(picks(bench, flow, 81, 12), expected);
-        });
-        cases.add(format!("schedule::74 fo {}", flow.name()), move |bench| {
-            let [a, b, c] = servers(bench, flow.net);
-            let weighted = [(a, 1), (b, 3), (c, 3)];
-            bench.choosing(flow.vip(), 6, Choice::Highest, &weighted);
-            assert_eq!(picks(bench, flow, VPORT, 6), [b; 6]);
-            // Without its first choice: thresholds are not in this program.
-            bench.choosing((flow.net.vip(), 81), 6, Choice::Highest, &[(a, 1), (c, 3)]);
-            assert_eq!(picks(bench, flow, 81, 3), [c; 3]);
-        });
-        cases.add(format!("schedule::75 ovf {}", flow.name()), move |bench| {
-            let [a, b, c] = servers(bench, flow.net);
-            let weighted = [(a, 2), (b, 3), (c, 1)];
-            bench.choosing(flow.vip(), 6, Choice::Overflow, &weighted);
-            assert_eq!(picks(bench, flow, VPORT, 9), [b, b, b, b, a, a, a, c, c]);
-            let frame = flow.request(1).ports(1, VPORT);
-            let (verdict, _, _) = bench.send(Side::Front, 0, &frame.bytes());
-            assert_eq!(verdict, Verdict::AnsweredNoServer);
-            // Inactive connections do not count.
-            bench.plane.set_load(a, 2, 1_000);
-            assert_eq!(picks(bench, flow, VPORT, 1), [a]);
-        });
+        cases.add(
+            format!("schedule::case 72 sed {}", flow.name()),
+            move |bench| {
+                let [a, b, c] = servers(bench, flow.net);
+                bench.choosing(flow.vip(), 6, Choice::ShortestDelay, &[(a, 1), (b, 3)]);
+                assert_eq!(picks(bench, flow, VPORT, 8), [b, b, a, b, b, b, a, b]);
+                empty(bench, &[a, b]);
+                let weighted = [(a, 1), (b, 2), (c, 3)];
+                bench.choosing((flow.net.vip(), 81), 6, Choice::ShortestDelay, &weighted);
+                let expected = [c, b, c, a, b, c, c, b, c, a, b, c];
+                assert_eq!(picks(bench, flow, 81, 12), expected);
+            },
+        );
+        cases.add(
+            format!("schedule::case 73 nq {}", flow.name()),
+            move |bench| {
+                let [a, b, c] = servers(bench, flow.net);
+                bench.choosing(flow.vip(), 6, Choice::NeverQueue, &[(a, 1), (b, 3)]);
+                assert_eq!(picks(bench, flow, VPORT, 8), [a, b, b, b, b, b, a, b]);
+                empty(bench, &[a, b]);
+                let weighted = [(a, 1), (b, 2), (c, 3)];
+                bench.choosing((flow.net.vip(), 81), 6, Choice::NeverQueue, &weighted);
+                let expected = [a, b, c, c, b, c, c, b, c, a, b, c];
+                assert_eq!(picks(bench, flow, 81, 12), expected);
+            },
+        );
+        cases.add(
+            format!("schedule::case 74 fo {}", flow.name()),
+            move |bench| {
+                let [a, b, c] = servers(bench, flow.net);
+                let weighted = [(a, 1), (b, 3), (c, 3)];
+                bench.choosing(flow.vip(), 6, Choice::Highest, &weighted);
+                assert_eq!(picks(bench, flow, VPORT, 6), [b; 6]);
+                // Without its first choice: thresholds are not in this program.
+                bench.choosing((flow.net.vip(), 81), 6, Choice::Highest, &[(a, 1), (c, 3)]);
+                assert_eq!(picks(bench, flow, 81, 3), [c; 3]);
+            },
+        );
+        cases.add(
+            format!("schedule::case 75 ovf {}", flow.name()),
+            move |bench| {
+                let [a, b, c] = servers(bench, flow.net);
+                let weighted = [(a, 2), (b, 3), (c, 1)];
+                bench.choosing(flow.vip(), 6, Choice::Overflow, &weighted);
+                assert_eq!(picks(bench, flow, VPORT, 9), [b, b, b, b, a, a, a, c, c]);
+                let frame = flow.request(1).ports(1, VPORT);
+                let (verdict, _, _) = bench.send(Side::Front, 0, &frame.bytes());
+                assert_eq!(verdict, Verdict::AnsweredNoServer);
+                // Inactive connections do not count.
+                bench.plane.set_load(a, 2, 1_000);
+                assert_eq!(picks(bench, flow, VPORT, 1), [a]);
+            },
+        );
     }
     cases.add(
         "schedule::nq takes the first idle one, inactive connections or not",
@@ -82,7 +94,7 @@ pub(crate) fn cases(cases: &mut Cases) {
         bench.choosing(TCP4.vip(), 6, Choice::TwoDrawn, &[(a, 9)]);
         assert_eq!(picks(bench, TCP4, VPORT, 4), [a; 4]);
     });
-    cases.add_alone("schedule::82 twos", || {
+    cases.add_alone("schedule::case 82 twos", || {
         // The inclusive range of the draw favours the first of the list.
         for (busy_first, share) in [(true, 5.0 / 9.0), (false, 8.0 / 9.0)] {
             let measured = share_of_idle(busy_first);

@@ -13,12 +13,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
+use super::metered::Metered;
 use super::{Code, PrepareError, Target, socket};
 
 /// How a probe's handshake goes.
@@ -181,7 +181,7 @@ impl Connector {
         &self,
         target: &Target,
         deadline: &Deadline,
-    ) -> Step<TlsStream<TcpStream>> {
+    ) -> Step<TlsStream<Metered>> {
         let stream = socket::connect_tcp(target, deadline).await?;
         let address = target.address;
         let name = self
@@ -192,7 +192,7 @@ impl Connector {
             .bound(
                 Code::L6Timeout,
                 format_args!("TLS handshake with {address}"),
-                self.tls.connect(name, stream),
+                self.tls.connect(name, Metered::new(stream)),
             )
             .await?
             .map_err(|error| {

@@ -209,6 +209,37 @@ fn a_gigabyte_is_not_read() {
 }
 
 #[test]
+fn what_a_protocol_lets_a_server_repeat_has_an_end() {
+    let cases: [(&str, &'static [u8], &str); 4] = [
+        (
+            r#"{"http":{}}"#,
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            "more than 1048576 bytes and no end",
+        ),
+        (
+            r#"{"http":{"version":"2"}}"#,
+            H2_SETTINGS,
+            "more than 1048576 bytes and no end",
+        ),
+        (
+            r#"{"grpc":{}}"#,
+            H2_SETTINGS,
+            "more than 1048576 bytes and no end",
+        ),
+        (r#"{"smtp":{}}"#, b"220-welcome\r\n", "the reply has no end"),
+    ];
+    for (number, (json, said, says)) in cases.into_iter().enumerate() {
+        let bed = Bed::new(&format!("repeat{number}"));
+        let _rogue = Rogue::start(&bed.host, ADDRESS, Manner::Repeats(said));
+        let finding = bed.sees(Code::L7Response, &check(json), ADDRESS);
+        assert_says(&finding, says);
+    }
+}
+
+/// A frame of settings without any.
+const H2_SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
+#[test]
 fn an_answer_in_pieces_is_put_together() {
     let bed = Bed::new("pieces");
     let _rogue = Rogue::start(&bed.host, ADDRESS, Manner::Drips(b"welcome "));

@@ -24,6 +24,8 @@ pub(crate) enum Manner {
     Drips(&'static [u8]),
     /// Sends this first, and then a gigabyte.
     Floods(&'static [u8]),
+    /// Sends this again and again, up to a gigabyte.
+    Repeats(&'static [u8]),
     /// Sends a gigabyte of what is nobody's protocol.
     Babbles,
 }
@@ -107,6 +109,10 @@ fn misbehave(mut stream: TcpStream, manner: Manner, ending: &AtomicBool) -> std:
             stream.write_all(bytes)?;
             pour(&mut stream, &[b'x'; 1 << 16], ending)?;
         }
+        Manner::Repeats(bytes) => {
+            let block = bytes.repeat(1 + (1 << 14) / bytes.len());
+            pour(&mut stream, &block, ending)?;
+        }
         Manner::Babbles => {
             let noise: Vec<u8> = (0..1u32 << 16)
                 .map(|i| (i * 167 + i / 251) as u8 | 0x80)
@@ -126,11 +132,11 @@ fn misbehave(mut stream: TcpStream, manner: Manner, ending: &AtomicBool) -> std:
     Ok(())
 }
 
-/// A gigabyte, or as much of it as the other end takes.
+/// A gigabyte of blocks, or as much of it as the other end takes.
 fn pour(stream: &mut TcpStream, block: &[u8], ending: &AtomicBool) -> std::io::Result<()> {
     let mut sent = 0usize;
     while sent < 1 << 30 && !ending.load(Ordering::Relaxed) {
-        match stream.write(block) {
+        match stream.write(&block[sent % block.len()..]) {
             Ok(length) => sent += length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

@@ -50,7 +50,7 @@ const CLIENTS: [[u8; 4]; 4] = [CLIENT_5, CLIENT_6, [10, 0, 0, 1], [203, 0, 113, 
 
 /// Vector 76; its overloaded server is quiesced here.
 #[test]
-fn vector_76_sh() {
+fn case_76_sh() {
     let all = layout(Scheduler::Sh, &[(C, 1), (B, 1), (A, 1)]);
     let picks = CLIENTS.map(|client| pick(&all, NONE, client, 0));
     assert_eq!(picks, [B, A, C, B].map(Some));
@@ -62,14 +62,14 @@ fn vector_76_sh() {
 }
 
 #[test]
-fn vector_77_sh_with_weights() {
+fn case_77_sh_with_weights() {
     let layout = layout(Scheduler::Sh, &[(C, 3), (B, 2), (A, 1)]);
     let picks = CLIENTS.map(|client| pick(&layout, NONE, client, 0));
     assert_eq!(picks, [B, A, B, B].map(Some));
 }
 
 #[test]
-fn vector_78_sh_keeps_the_slots_of_a_quiesced_server() {
+fn case_78_sh_keeps_the_slots_of_a_quiesced_server() {
     let layout = layout(Scheduler::Sh, &[(C, 0), (B, 1)]);
     assert_eq!(pick(&layout, NONE, CLIENT_5, 0), None);
     assert_eq!(pick(&layout, FALLBACK, CLIENT_5, 0), Some(B));
@@ -77,7 +77,7 @@ fn vector_78_sh_keeps_the_slots_of_a_quiesced_server() {
 
 /// The servers of the vectors of mh are 10.1.0.1 to 10.1.0.3, so their numbers are theirs.
 #[test]
-fn vector_79_mh() {
+fn case_79_mh() {
     let list = [(3, 1), (2, 1), (1, 1)];
     let table = layout(Scheduler::Mh, &list);
     assert_eq!(table.slots.len(), 4093);
@@ -105,7 +105,7 @@ fn vector_79_mh() {
 }
 
 #[test]
-fn vector_79_mh_with_weights() {
+fn case_79_mh_with_weights() {
     let table = layout(Scheduler::Mh, &[(3, 3), (2, 2), (1, 1)]);
     assert_eq!(
         [3, 2, 1].map(|server| slots_of(&table, server)),
@@ -116,7 +116,7 @@ fn vector_79_mh_with_weights() {
 }
 
 #[test]
-fn vector_80_mh_keeps_the_slots_of_a_quiesced_server() {
+fn case_80_mh_keeps_the_slots_of_a_quiesced_server() {
     let mut schedule = started(Scheduler::Mh, &[(3, 1), (2, 1), (1, 1)]);
     let before = schedule.layout().expect("few servers");
     schedule.edit(2, 0);
@@ -132,7 +132,7 @@ fn vector_80_mh_keeps_the_slots_of_a_quiesced_server() {
 }
 
 #[test]
-fn vector_81_dh() {
+fn case_81_dh() {
     let table = layout(Scheduler::Dh, &[(C, 1), (B, 9), (A, 1)]);
     assert_eq!(pick(&table, NONE, [10, 0, 0, 1], 0), Some(C));
     assert_eq!(slots_of(&table, C), 86);

@@ -49,7 +49,7 @@ fn some<const N: usize>(servers: [u32; N]) -> Vec<Option<u32>> {
 }
 
 #[test]
-fn vector_70_lc() {
+fn case_70_lc() {
     let layout = started(Scheduler::Lc, &[(A, 9), (B, 1), (C, 5)])
         .layout()
         .expect("few servers");
@@ -63,7 +63,7 @@ fn vector_70_lc() {
 }
 
 #[test]
-fn vector_71_wlc() {
+fn case_71_wlc() {
     assert_eq!(
         filling(Scheduler::Wlc, &[(A, 1), (B, 3)], 8),
         some([A, B, B, B, A, B, B, B])
@@ -71,7 +71,7 @@ fn vector_71_wlc() {
 }
 
 #[test]
-fn vector_72_sed() {
+fn case_72_sed() {
     assert_eq!(
         filling(Scheduler::Sed, &[(A, 1), (B, 3)], 8),
         some([B, B, A, B, B, B, A, B])
@@ -83,7 +83,7 @@ fn vector_72_sed() {
 }
 
 #[test]
-fn vector_73_nq() {
+fn case_73_nq() {
     assert_eq!(
         filling(Scheduler::Nq, &[(A, 1), (B, 3)], 8),
         some([A, B, B, B, B, B, A, B])
@@ -96,7 +96,7 @@ fn vector_73_nq() {
 
 /// Vector 74; its overloaded server is quiesced here.
 #[test]
-fn vector_74_fo() {
+fn case_74_fo() {
     assert_eq!(
         filling(Scheduler::Fo, &[(A, 1), (B, 3), (C, 3)], 4),
         some([B; 4])
@@ -108,7 +108,7 @@ fn vector_74_fo() {
 }
 
 #[test]
-fn vector_75_ovf() {
+fn case_75_ovf() {
     let mut expected = some([B, B, B, B, A, A, A, C, C]);
     expected.push(None);
     assert_eq!(
@@ -145,7 +145,7 @@ fn twos(layout: &Layout, loads: &[Load], draws: u32) -> Vec<f64> {
 }
 
 #[test]
-fn vector_82_twos() {
+fn case_82_twos() {
     let layout = started(Scheduler::Twos, &[(A, 1), (B, 1)])
         .layout()
         .expect("few servers");
