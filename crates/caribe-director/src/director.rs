@@ -5,14 +5,10 @@ mod changes;
 mod configuration;
 mod desired;
 mod draining;
-mod ordering;
 mod report;
 mod servers;
-mod watching;
 mod way;
 
-#[cfg(test)]
-mod placing_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -24,19 +20,17 @@ use std::time::Duration;
 
 use caribe_config::config::FloatingAddress;
 use caribe_dataplane::Snapshot;
-use caribe_health::{MonitorId, ServerId};
-use caribe_model::{Monotonic, NextHop, ServiceKey, Table};
+use caribe_health::MonitorId;
+use caribe_model::{Monotonic, NextHop, Table};
 
 use crate::counting::Zeroed;
 use crate::overrides::Overrides;
-use crate::{
-    Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phase, Rates, StandingOrder,
-};
+use crate::{Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phase, Rates};
 
 use addresses::Addresses;
 use desired::Stale;
 use draining::Draining;
-use servers::{Placed, Watched};
+use servers::Watched;
 
 /// How long to wait before something that the kernel refused is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -56,8 +50,6 @@ pub struct Setup {
     pub attached: BTreeSet<String>,
     /// Addresses that an earlier director of the same runtime directory put up.
     pub remembered: Vec<FloatingAddress>,
-    /// Operators' orders that stand.
-    pub orders: BTreeMap<ServerId, StandingOrder>,
 }
 
 /// The director: the one owner of all state.
@@ -77,15 +69,9 @@ pub struct Director {
     /// Whether the file is being read.
     reading: bool,
     /// Weights in the data plane that was adopted, until the first configuration has used them.
-    adopted_weights: BTreeMap<ServerId, u32>,
-    /// Every server that is watched, and what is known about it.
-    servers: BTreeMap<ServerId, Watched>,
-    /// What of each configured service is in the table.
-    placements: BTreeMap<ServiceKey, Placed>,
-    /// Operators' orders that stand.
-    orders: BTreeMap<ServerId, StandingOrder>,
-    /// How much has happened since the start.
-    happenings: u64,
+    adopted_weights: BTreeMap<MonitorId, u32>,
+    /// Every monitor that runs, and what is known by it.
+    servers: BTreeMap<MonitorId, Watched>,
     /// What was changed by hand since the configuration came into force.
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
@@ -158,7 +144,6 @@ impl Director {
     pub fn new(setup: Setup, now: Monotonic) -> Self {
         let addresses = Addresses::remembering(&setup.remembered);
         let adopted_weights = adopted_weights(setup.adopted.as_ref());
-        let orders = setup.orders.clone();
         Director {
             setup,
             started: now,
@@ -171,9 +156,6 @@ impl Director {
             reading: false,
             adopted_weights,
             servers: BTreeMap::new(),
-            placements: BTreeMap::new(),
-            orders,
-            happenings: 0,
             overrides: Overrides::default(),
             undo: None,
             crowded: false,
@@ -235,7 +217,7 @@ impl Director {
                 forwarding,
             } => self.load(&config, warnings, forwarding, now, effects),
             Event::ConfigRefused { diagnostics } => self.refuse(diagnostics, effects),
-            Event::Report(report) => self.heed(report, now, effects),
+            Event::Verdict(id, verdict) => self.judge(id, verdict, now, effects),
             Event::NextHop(address, hop) => self.way(address, hop, effects),
             Event::Applied(result) => self.applied(result.err(), now, effects),
             Event::AddressAdded(floating, result) => {
@@ -255,7 +237,6 @@ impl Director {
             | Event::TuningRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
             | Event::NotRemembered(trouble)
-            | Event::OrdersNotKept(trouble)
             | Event::DataplaneRemoved(Err(trouble)) => {
                 effects.push(Effect::Log(Notice::Trouble(trouble)));
             }
@@ -301,7 +282,6 @@ impl Director {
         }
         self.end_draining(now, effects);
         self.addresses.tick(now, effects);
-        self.climb(now);
     }
 
     fn sampled(&mut self, result: Result<Box<Snapshot>, String>, effects: &mut Vec<Effect>) {
@@ -377,13 +357,8 @@ impl Director {
         self.phase = Phase::Stopping;
         effects.push(Effect::Log(Notice::Stopping { keep }));
         effects.push(Effect::Notify(Notification::Stopping));
-        for (server, watched) in std::mem::take(&mut self.servers) {
-            let names = watched
-                .monitors
-                .iter()
-                .map(|settings| settings.name.clone());
-            let ids = names.map(|name| MonitorId { server, name });
-            effects.extend(ids.map(Effect::StopMonitor));
+        for id in std::mem::take(&mut self.servers).into_keys() {
+            effects.push(Effect::StopMonitor(id));
         }
         if keep {
             effects.push(Effect::End(Ending::Clean));
@@ -442,12 +417,12 @@ impl Director {
     }
 }
 
-fn adopted_weights(adopted: Option<&Snapshot>) -> BTreeMap<ServerId, u32> {
+fn adopted_weights(adopted: Option<&Snapshot>) -> BTreeMap<MonitorId, u32> {
     let services = adopted.into_iter().flat_map(|snapshot| &snapshot.services);
     services
         .flat_map(|service| {
             service.servers.iter().map(|server| {
-                let id = ServerId {
+                let id = MonitorId {
                     service: service.key,
                     server: server.key,
                 };

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use caribe_config::config::FloatingAddress;
-use caribe_health::probe::Finding;
-use caribe_health::{Order, ServerId};
+use caribe_health::{MonitorId, ProbeFailure};
 use caribe_model::{Family, NextHop, ServerKey, ServiceKey};
 
 use crate::Change;
@@ -56,37 +55,17 @@ pub enum Notice {
         key: ServiceKey,
     },
     /// A monitor begins.
-    MonitorStarted(ServerId),
+    MonitorStarted(MonitorId),
     /// A server was admitted.
-    ServerUp(ServerId),
+    ServerUp(MonitorId),
     /// A server was removed or quiesced.
-    ServerDown(ServerId, Finding),
+    ServerDown(MonitorId, ProbeFailure),
     /// No server of a service can serve.
     NoServers {
         /// The service's name in the file.
         name: String,
         /// Its identity.
         key: ServiceKey,
-    },
-    /// The sorry server takes over, or is not needed any more.
-    SorryServer {
-        /// The service's name in the file.
-        name: String,
-        /// Its identity.
-        key: ServiceKey,
-        /// The sorry server.
-        sorry: ServerKey,
-        /// It takes over, with so many real servers left.
-        serving: Option<usize>,
-    },
-    /// An operator gave an order about a server, or lifted it.
-    Ordered {
-        /// The server.
-        id: ServerId,
-        /// The order that holds now.
-        order: Option<Order>,
-        /// Who.
-        by: String,
     },
     /// The way to a server is known.
     WayFound(IpAddr, NextHop),
@@ -153,9 +132,6 @@ impl Notice {
             Notice::Diagnostic { refused: false, .. }
             | Notice::ServerDown(..)
             | Notice::NoServers { .. }
-            | Notice::SorryServer {
-                serving: Some(_), ..
-            }
             | Notice::WayLost(_)
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
@@ -174,8 +150,6 @@ impl Notice {
             | Notice::ServiceStopped { .. }
             | Notice::MonitorStarted(_)
             | Notice::ServerUp(_)
-            | Notice::SorryServer { serving: None, .. }
-            | Notice::Ordered { .. }
             | Notice::WayFound(..)
             | Notice::AddressAdded(_)
             | Notice::AddressRemoved(_)
@@ -220,41 +194,6 @@ impl fmt::Display for Notice {
             Notice::NoServers { name, .. } => {
                 write!(f, "Virtual Server {name}: No real servers")
             }
-            Notice::SorryServer {
-                name,
-                sorry,
-                serving: Some(0),
-                ..
-            } => write!(
-                f,
-                "Virtual Server {name}: No real servers; activate sorry_server {sorry}"
-            ),
-            Notice::SorryServer {
-                name,
-                sorry,
-                serving: Some(left),
-                ..
-            } => write!(
-                f,
-                "Virtual Server {name}: only {left} real servers; activate sorry_server {sorry}"
-            ),
-            Notice::SorryServer {
-                name,
-                sorry,
-                serving: None,
-                ..
-            } => write!(
-                f,
-                "Virtual Server {name}: enough real servers; deactivate sorry_server {sorry}"
-            ),
-            Notice::Ordered { id, order, by } => match order {
-                Some(order) => write!(
-                    f,
-                    "{} in {}: {order}, ordered by {by}",
-                    id.server, id.service
-                ),
-                None => write!(f, "{} in {}: ready, ordered by {by}", id.server, id.service),
-            },
             Notice::WayFound(address, _) => write!(f, "the way to real server {address} is known"),
             Notice::WayLost(address) => write!(
                 f,

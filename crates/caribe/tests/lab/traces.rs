@@ -97,7 +97,13 @@ impl KernelObjects {
 
     /// Proves that the kernel has none of them any more. It frees maps in its own time, some
     /// milliseconds after the last user has gone.
+    ///
+    /// The first look comes late on purpose. To look at maps is to open them, and closing the
+    /// last descriptor of an array of programs has the kernel empty it in the background; when
+    /// that is asked for a second time while the first is pending, the kernel (6.18) loses a
+    /// reference, and the empty array stays for ever.
     pub(crate) fn must_be_gone(&self) {
+        wait::pause(Duration::from_secs(1));
         wait::until(
             "the kernel to free all of it",
             Duration::from_secs(5),
