@@ -323,9 +323,10 @@ impl ServerHealth {
         let deciding = || self.opinions.values().filter(|opinion| !opinion.advises);
         let standing = if deciding().any(|opinion| opinion.verdict == Some(false)) {
             Standing::Down
-        } else if deciding().all(|opinion| opinion.verdict == Some(true)) {
-            Standing::Up
-        } else if self.standing == Standing::Up {
+        } else if self.standing == Standing::Up
+            || deciding().all(|opinion| opinion.verdict == Some(true))
+        {
+            // A server that serves goes on while a new monitor makes up its mind.
             Standing::Up
         } else {
             Standing::Checking

@@ -70,7 +70,7 @@ fn until_served_by(bed: &Bed, servers: &[&str], limit: Duration) {
 fn servers_that_answer_with_an_error_leave_and_the_sorry_server_comes_and_goes() {
     // Nobody is well at first: the sorry server serves, though a connection to 80 succeeds.
     let file = file();
-    let mut bed = Bed::start_unwell("sorry", &file);
+    let bed = Bed::start_unwell("sorry", &file);
     until_served_by(&bed, &["web3"], SOON);
     well(&bed, 0, true);
     well(&bed, 1, true);
