@@ -74,6 +74,21 @@ impl KernelObjects {
         objects
     }
 
+    /// The maps that outlive a director. The array of chapters, and the maps in which a program
+    /// hands a packet on to a chapter, belong to one object's programs and change with them.
+    pub(crate) fn lasting_maps(pins: &Path) -> BTreeSet<u32> {
+        files_below(pins)
+            .into_iter()
+            .filter(|path| {
+                let place = path.parent().and_then(Path::file_name);
+                !path.is_dir()
+                    && !path.ends_with("director")
+                    && place.is_none_or(|place| place != "links" && place != "chapters")
+            })
+            .map(|path| MapInfo::from_pin(&path).expect("a map").id())
+            .collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.programs.is_empty() || self.maps.is_empty() || self.links.is_empty()
     }
