@@ -15,9 +15,6 @@ pub const MONITORS: [&str; 11] = [
     "tcp", "http", "https", "tls", "udp", "dns", "smtp", "ping", "script", "grpc", "agent",
 ];
 
-/// Whether anything acts on `monitor` blocks in this release.
-pub(crate) const MONITOR_BLOCKS: Effect = Effect::NotYet(Topic::Monitoring);
-
 /// A key, as the parser and the reference know it.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -215,16 +212,8 @@ pub enum Effect {
 pub enum Topic {
     /// Heartbeat, takeover, connection sync.
     Redundancy,
-    /// Checks beyond a TCP connect.
-    Monitoring,
-    /// Weights that change: ramps, load.
-    Weights,
-    /// What is done when too few servers are left.
-    Quorum,
-    /// Programs that are told of changes.
-    Notification,
-    /// Sorry servers.
-    SorryServers,
+    /// Checks on the way of the data.
+    DataPath,
     /// MSS clamping.
     MssClamp,
     /// SCTP.
@@ -245,19 +234,7 @@ impl Topic {
                 "they are kept; this director runs alone, without heartbeat, takeover or \
                  connection sync"
             }
-            Topic::Monitoring => {
-                "they are kept; a real server is watched by a TCP connect alone, or not at all \
-                 (see `monitor`)"
-            }
-            Topic::Weights => {
-                "they are kept; a server that returns gets its whole weight at once, whatever \
-                 its load"
-            }
-            Topic::Quorum => "they are kept; one server is enough, and each that fails is removed",
-            Topic::Notification => "it is kept; nothing is run",
-            Topic::SorryServers => {
-                "it is kept; while no real server is up, connections to the service fail"
-            }
+            Topic::DataPath => "it is kept; the check goes to the server's own address",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
             Topic::Icmp => {
                 "they are kept; a packet that is too big is answered, an ICMP error about no \

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Report;
-use crate::keys::{Effect, MONITOR_BLOCKS, Place, Topic};
+use crate::keys::{Effect, Place, Topic};
 use crate::settings::{Assigned, Section};
 use crate::source::Span;
 use crate::value::constant;
@@ -53,21 +53,9 @@ struct Unheeded {
 }
 
 fn collect(section: &Section<'_>, found: &mut BTreeMap<Topic, Vec<Unheeded>>) {
-    match (section.place, section.block) {
-        // The whole block is ignored, with a warning of its own.
-        (Place::Failover, _) => return,
-        (Place::Monitor, Some(block)) => {
-            if let Effect::NotYet(topic) = MONITOR_BLOCKS
-                && !block.name().is_empty()
-            {
-                found.entry(topic).or_default().push(Unheeded {
-                    name: format!("monitor {}", block.name().escape_debug()),
-                    span: block.head_span(),
-                });
-                return;
-            }
-        }
-        _ => {}
+    // The whole block is ignored, with a warning of its own.
+    if section.place == Place::Failover {
+        return;
     }
     for assigned in section.assigned() {
         if let Effect::NotYet(topic) = assigned.key.effect

@@ -5,10 +5,14 @@ mod changes;
 mod configuration;
 mod desired;
 mod draining;
+mod ordering;
 mod report;
 mod servers;
+mod watching;
 mod way;
 
+#[cfg(test)]
+mod placing_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -20,17 +24,19 @@ use std::time::Duration;
 
 use caribe_config::config::FloatingAddress;
 use caribe_dataplane::Snapshot;
-use caribe_health::MonitorId;
-use caribe_model::{Monotonic, NextHop, Table};
+use caribe_health::{MonitorId, ServerId};
+use caribe_model::{Monotonic, NextHop, ServiceKey, Table};
 
 use crate::counting::Zeroed;
 use crate::overrides::Overrides;
-use crate::{Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phase, Rates};
+use crate::{
+    Effect, Ending, Estimator, Event, Intent, Notice, Notification, Phase, Rates, StandingOrder,
+};
 
 use addresses::Addresses;
 use desired::Stale;
 use draining::Draining;
-use servers::Watched;
+use servers::{Placed, Watched};
 
 /// How long to wait before something that the kernel refused is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -50,6 +56,8 @@ pub struct Setup {
     pub attached: BTreeSet<String>,
     /// Addresses that an earlier director of the same runtime directory put up.
     pub remembered: Vec<FloatingAddress>,
+    /// Operators' orders that stand.
+    pub orders: BTreeMap<ServerId, StandingOrder>,
 }
 
 /// The director: the one owner of all state.
@@ -69,9 +77,15 @@ pub struct Director {
     /// Whether the file is being read.
     reading: bool,
     /// Weights in the data plane that was adopted, until the first configuration has used them.
-    adopted_weights: BTreeMap<MonitorId, u32>,
-    /// Every monitor that runs, and what is known by it.
-    servers: BTreeMap<MonitorId, Watched>,
+    adopted_weights: BTreeMap<ServerId, u32>,
+    /// Every server that is watched, and what is known about it.
+    servers: BTreeMap<ServerId, Watched>,
+    /// What of each configured service is in the table.
+    placements: BTreeMap<ServiceKey, Placed>,
+    /// Operators' orders that stand.
+    orders: BTreeMap<ServerId, StandingOrder>,
+    /// How much has happened since the start.
+    happenings: u64,
     /// What was changed by hand since the configuration came into force.
     overrides: Overrides,
     /// What `overrides` were before the last change by hand, until its table is taken.
@@ -144,6 +158,7 @@ impl Director {
     pub fn new(setup: Setup, now: Monotonic) -> Self {
         let addresses = Addresses::remembering(&setup.remembered);
         let adopted_weights = adopted_weights(setup.adopted.as_ref());
+        let orders = setup.orders.clone();
         Director {
             setup,
             started: now,
@@ -156,6 +171,9 @@ impl Director {
             reading: false,
             adopted_weights,
             servers: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            orders,
+            happenings: 0,
             overrides: Overrides::default(),
             undo: None,
             crowded: false,
@@ -217,7 +235,7 @@ impl Director {
                 forwarding,
             } => self.load(&config, warnings, forwarding, now, effects),
             Event::ConfigRefused { diagnostics } => self.refuse(diagnostics, effects),
-            Event::Verdict(id, verdict) => self.judge(id, verdict, now, effects),
+            Event::Report(report) => self.heed(report, now, effects),
             Event::NextHop(address, hop) => self.way(address, hop, effects),
             Event::Applied(result) => self.applied(result.err(), now, effects),
             Event::AddressAdded(floating, result) => {
@@ -237,6 +255,7 @@ impl Director {
             | Event::TuningRefused(trouble)
             | Event::AnnouncementFailed(_, trouble)
             | Event::NotRemembered(trouble)
+            | Event::OrdersNotKept(trouble)
             | Event::DataplaneRemoved(Err(trouble)) => {
                 effects.push(Effect::Log(Notice::Trouble(trouble)));
             }
@@ -282,6 +301,7 @@ impl Director {
         }
         self.end_draining(now, effects);
         self.addresses.tick(now, effects);
+        self.climb(now);
     }
 
     fn sampled(&mut self, result: Result<Box<Snapshot>, String>, effects: &mut Vec<Effect>) {
@@ -357,8 +377,13 @@ impl Director {
         self.phase = Phase::Stopping;
         effects.push(Effect::Log(Notice::Stopping { keep }));
         effects.push(Effect::Notify(Notification::Stopping));
-        for id in std::mem::take(&mut self.servers).into_keys() {
-            effects.push(Effect::StopMonitor(id));
+        for (server, watched) in std::mem::take(&mut self.servers) {
+            let names = watched
+                .monitors
+                .iter()
+                .map(|settings| settings.name.clone());
+            let ids = names.map(|name| MonitorId { server, name });
+            effects.extend(ids.map(Effect::StopMonitor));
         }
         if keep {
             effects.push(Effect::End(Ending::Clean));
@@ -417,12 +442,12 @@ impl Director {
     }
 }
 
-fn adopted_weights(adopted: Option<&Snapshot>) -> BTreeMap<MonitorId, u32> {
+fn adopted_weights(adopted: Option<&Snapshot>) -> BTreeMap<ServerId, u32> {
     let services = adopted.into_iter().flat_map(|snapshot| &snapshot.services);
     services
         .flat_map(|service| {
             service.servers.iter().map(|server| {
-                let id = MonitorId {
+                let id = ServerId {
                     service: service.key,
                     server: server.key,
                 };

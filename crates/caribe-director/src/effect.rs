@@ -1,13 +1,14 @@
 //! What a director wants done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use caribe_config::config::FloatingAddress;
-use caribe_health::{MonitorId, Presumption, Settings};
+use caribe_health::{MonitorId, Presumption, ServerId, Settings};
 use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
-use crate::Notice;
+use crate::{Happening, Notice, NotifyProgram, StandingOrder};
 
 /// One thing to be done in the world. Effects are run in their order, each to its end, except
 /// [`Effect::ReadConfig`], [`Effect::Sweep`] and [`Effect::Sample`], whose ends come as events
@@ -39,13 +40,15 @@ pub enum Effect {
     /// Keep the ways to exactly these addresses warm.
     Watch(BTreeSet<IpAddr>),
     /// Begin to watch a server.
-    StartMonitor(MonitorId, Settings, Presumption),
+    StartMonitor(ServerId, Arc<Settings>, Presumption),
     /// Watch a server differently.
-    RetuneMonitor(MonitorId, Settings),
+    RetuneMonitor(ServerId, Arc<Settings>),
     /// Stop watching a server.
     StopMonitor(MonitorId),
     /// Store, so that it outlives this process, that these addresses are the director's own.
     Remember(Vec<FloatingAddress>),
+    /// Store, so that they outlive this process, the operators' orders that stand.
+    KeepOrders(BTreeMap<ServerId, StandingOrder>),
     /// Put an address on its interface.
     AddAddress(FloatingAddress),
     /// Take an address off its interface.
@@ -53,6 +56,8 @@ pub enum Effect {
     /// Tell the neighbours that the address lives here: one gratuitous ARP or unsolicited
     /// neighbour advertisement.
     Announce(FloatingAddress),
+    /// Tell listeners what happened, and run this program, if any, because of it.
+    Tell(Box<Happening>, Option<NotifyProgram>),
     /// End the process. Always the last effect.
     End(Ending),
 }

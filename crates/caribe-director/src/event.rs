@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use caribe_config::config::{Config, FloatingAddress};
 use caribe_dataplane::{Applied, Snapshot, Swept};
-use caribe_health::{MonitorId, Verdict};
+use caribe_health::Report;
 use caribe_model::NextHop;
 use caribe_network::AddressOutcome;
 
@@ -28,8 +28,8 @@ pub enum Event {
         /// Every error and warning, rendered, one element each.
         diagnostics: Vec<String>,
     },
-    /// A monitor judged.
-    Verdict(MonitorId, Verdict),
+    /// News of a monitor.
+    Report(Report),
     /// The way to a real server was found, changed or lost.
     NextHop(IpAddr, Option<NextHop>),
     /// [`crate::Effect::SetNextHop`] could not be done.
@@ -50,6 +50,8 @@ pub enum Event {
     AnnouncementFailed(FloatingAddress, String),
     /// [`crate::Effect::Remember`] could not be done.
     NotRemembered(String),
+    /// [`crate::Effect::KeepOrders`] could not be done.
+    OrdersNotKept(String),
     /// The end of [`crate::Effect::Sweep`].
     Swept(Result<Swept, String>),
     /// The end of [`crate::Effect::Sample`].

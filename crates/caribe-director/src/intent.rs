@@ -46,6 +46,14 @@ pub struct Intent {
 /// Why a configuration that is legal by itself cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntentError {
+    /// A check cannot be made of what the file says.
+    #[error("the servers of virtual service `{name}` cannot be watched: {reason}")]
+    Monitor {
+        /// Name of the block.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// No legal table holds it.
     #[error("virtual service `{name}` cannot be used: {source}")]
     Table {
@@ -70,7 +78,10 @@ impl Intent {
         let mut services: Vec<WantedService> = Vec::new();
         let mut places: HashMap<ServiceKey, usize> = HashMap::new();
         for block in config.services.iter().filter(|block| block.active) {
-            let wanted = WantedService::new(block);
+            let wanted = WantedService::new(block).map_err(|reason| IntentError::Monitor {
+                name: block.name.clone(),
+                reason,
+            })?;
             let shared = matches!(wanted.key, ServiceKey::Mark { .. });
             match places.get(&wanted.key).filter(|_| shared) {
                 Some(place) => services[*place].join(wanted),
@@ -121,10 +132,16 @@ impl Intent {
         self.services.get(*self.places.get(key)?)
     }
 
-    /// Addresses of all servers that are watched: the ways to them are kept warm.
+    /// Addresses of all servers that are watched or stand by: the ways to them are kept warm.
     pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
         let servers = self.services.iter().flat_map(WantedService::active_servers);
-        let addresses: HashSet<IpAddr> = servers.map(|server| server.server.key.address).collect();
+        let servers = servers.map(|server| &server.server);
+        let sorry = self
+            .services
+            .iter()
+            .filter_map(|service| service.sorry.as_ref());
+        let servers = servers.chain(sorry);
+        let addresses: HashSet<IpAddr> = servers.map(|server| server.key.address).collect();
         addresses.into_iter().collect()
     }
 

@@ -20,9 +20,11 @@ mod director;
 mod effect;
 mod estimator;
 mod event;
+mod happening;
 mod intent;
 mod live_table;
 mod notice;
+mod orders;
 mod overrides;
 mod rates;
 mod shell;
@@ -35,14 +37,17 @@ pub use director::{Director, Setup};
 pub use effect::{Effect, Ending, Notification};
 pub use estimator::{Estimator, Unit};
 pub use event::{Event, KernelForwarding};
+pub use happening::{Happening, HappeningsPage, HappeningsQuery, Told, What};
 pub use intent::{Intent, IntentError};
 pub use live_table::{ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, TableService};
 pub use notice::{Level, Notice};
+pub use orders::{OrderRefusal, OrderRequest, StandingOrder};
 pub use rates::Rates;
 pub use shell::{ControlPaths, DirectorError, Options, run};
 pub use status::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, DrainingStatus, Phase,
-    ServerState, ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, DrainingStatus,
+    HistoryQuery, MonitorStatus, Past, Phase, ProbeStatus, QuorumStatus, ServerHistory,
+    ServerState, ServerStatus, ServiceStatus, Status, TableStatus, TrafficRates, WatchStatus,
 };
 pub use status_text::StatusText;
-pub use wanted::{WantedServer, WantedService};
+pub use wanted::{NotifyProgram, WantedServer, WantedService};

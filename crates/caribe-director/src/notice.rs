@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use caribe_config::config::FloatingAddress;
-use caribe_health::{MonitorId, ProbeFailure};
+use caribe_health::probe::Finding;
+use caribe_health::{Order, ServerId};
 use caribe_model::{Family, NextHop, ServerKey, ServiceKey};
 
 use crate::Change;
@@ -55,17 +56,37 @@ pub enum Notice {
         key: ServiceKey,
     },
     /// A monitor begins.
-    MonitorStarted(MonitorId),
+    MonitorStarted(ServerId),
     /// A server was admitted.
-    ServerUp(MonitorId),
+    ServerUp(ServerId),
     /// A server was removed or quiesced.
-    ServerDown(MonitorId, ProbeFailure),
+    ServerDown(ServerId, Finding),
     /// No server of a service can serve.
     NoServers {
         /// The service's name in the file.
         name: String,
         /// Its identity.
         key: ServiceKey,
+    },
+    /// The sorry server takes over, or is not needed any more.
+    SorryServer {
+        /// The service's name in the file.
+        name: String,
+        /// Its identity.
+        key: ServiceKey,
+        /// The sorry server.
+        sorry: ServerKey,
+        /// It takes over, with so many real servers left.
+        serving: Option<usize>,
+    },
+    /// An operator gave an order about a server, or lifted it.
+    Ordered {
+        /// The server.
+        id: ServerId,
+        /// The order that holds now.
+        order: Option<Order>,
+        /// Who.
+        by: String,
     },
     /// The way to a server is known.
     WayFound(IpAddr, NextHop),
@@ -132,6 +153,9 @@ impl Notice {
             Notice::Diagnostic { refused: false, .. }
             | Notice::ServerDown(..)
             | Notice::NoServers { .. }
+            | Notice::SorryServer {
+                serving: Some(_), ..
+            }
             | Notice::WayLost(_)
             | Notice::RepliesUnseen { .. }
             | Notice::ForwardingOff(_)
@@ -150,6 +174,8 @@ impl Notice {
             | Notice::ServiceStopped { .. }
             | Notice::MonitorStarted(_)
             | Notice::ServerUp(_)
+            | Notice::SorryServer { serving: None, .. }
+            | Notice::Ordered { .. }
             | Notice::WayFound(..)
             | Notice::AddressAdded(_)
             | Notice::AddressRemoved(_)
@@ -194,6 +220,41 @@ impl fmt::Display for Notice {
             Notice::NoServers { name, .. } => {
                 write!(f, "Virtual Server {name}: No real servers")
             }
+            Notice::SorryServer {
+                name,
+                sorry,
+                serving: Some(0),
+                ..
+            } => write!(
+                f,
+                "Virtual Server {name}: No real servers; activate sorry_server {sorry}"
+            ),
+            Notice::SorryServer {
+                name,
+                sorry,
+                serving: Some(left),
+                ..
+            } => write!(
+                f,
+                "Virtual Server {name}: only {left} real servers; activate sorry_server {sorry}"
+            ),
+            Notice::SorryServer {
+                name,
+                sorry,
+                serving: None,
+                ..
+            } => write!(
+                f,
+                "Virtual Server {name}: enough real servers; deactivate sorry_server {sorry}"
+            ),
+            Notice::Ordered { id, order, by } => match order {
+                Some(order) => write!(
+                    f,
+                    "{} in {}: {order}, ordered by {by}",
+                    id.server, id.service
+                ),
+                None => write!(f, "{} in {}: ready, ordered by {by}", id.server, id.service),
+            },
             Notice::WayFound(address, _) => write!(f, "the way to real server {address} is known"),
             Notice::WayLost(address) => write!(
                 f,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use caribe_health::ServerId;
 use caribe_model::{Server, ServerKey, Service, ServiceKey, Timeouts};
 
 use crate::{Change, ChangeRefusal, Intent, ServiceSettings, WantedServer, WantedService};
@@ -239,6 +240,23 @@ impl Overrides {
             (None, _) => (None, &[][..]),
         };
         Some(adjusted(wanted?, settings, changed, weight))
+    }
+
+    /// The weight that a configured server was given by hand.
+    pub(crate) fn weight(&self, id: &ServerId) -> Option<u32> {
+        let ServiceOverride::Adjusted { servers, .. } = self.services.get(&id.service)? else {
+            return None;
+        };
+        let (_, changed) = servers.iter().find(|(key, _)| *key == id.server)?;
+        Some(changed.as_ref()?.weight)
+    }
+
+    /// The service is all by hand, whatever is configured.
+    pub(crate) fn replaces(&self, key: &ServiceKey) -> bool {
+        matches!(
+            self.services.get(key),
+            Some(ServiceOverride::Replaced { .. })
+        )
     }
 
     /// Services that are not configured at all.

@@ -1,12 +1,16 @@
 //! The imperative shell: it carries bytes and runs effects, and decides nothing.
 
 mod actor;
+mod chronicle;
 mod control;
 mod journal;
 mod kernel;
 mod loading;
 mod manager;
 mod memory;
+mod notifier;
+mod order_book;
+mod peer;
 mod plane;
 mod runtime_dir;
 mod saving;
@@ -27,6 +31,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     /// Where the lock, the control socket and the memory of own addresses live.
     pub runtime_dir: PathBuf,
+    /// Where what outlives a reboot is kept: operators' orders.
+    pub state_dir: PathBuf,
     /// Where on a bpffs the data plane is pinned.
     pub pin_dir: PathBuf,
     /// On stop, leave the data plane forwarding and the addresses up.
@@ -67,6 +73,18 @@ pub enum DirectorError {
         path: PathBuf,
         /// Every error and warning, rendered.
         diagnostics: String,
+    },
+    /// What operators ordered cannot be read; to forget it could put a server that is being
+    /// repaired back to work.
+    #[error(
+        "cannot read the operators' orders in {}: {reason}; correct the file, or remove it, which \
+         lifts all orders", path.display()
+    )]
+    Orders {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// No netlink connection.
     #[error(transparent)]

@@ -1,12 +1,18 @@
 //! The state of a director as a document: what `GET /v1/status` answers and `caribe status`
 //! shows.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_dataplane::{LiveInterface, Traffic};
 use caribe_model::{Forwarding, NextHop, Scheduler, ServerKey, ServiceKey};
 use serde::{Deserialize, Serialize};
+
+pub use watch::{
+    HistoryQuery, MonitorStatus, Past, ProbeStatus, QuorumStatus, ServerHistory, WatchStatus,
+};
 
 /// The state of a director. Times are whole seconds before the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,6 +165,9 @@ pub struct ServiceStatus {
     pub traffic: Traffic,
     /// Rates.
     pub rates: TrafficRates,
+    /// Whether enough real servers can serve.
+    #[serde(default)]
+    pub quorum: QuorumStatus,
     /// Real servers, in the order of the file.
     pub servers: Vec<ServerStatus>,
 }
@@ -194,6 +203,9 @@ pub struct ServerStatus {
     pub rates: TrafficRates,
     /// The way there; `None` while it is not resolved.
     pub next_hop: Option<NextHop>,
+    /// What its monitors, its agent and its operator say.
+    #[serde(default)]
+    pub watch: WatchStatus,
 }
 
 /// State of a real server in its service.
@@ -208,6 +220,8 @@ pub enum ServerState {
     Checking,
     /// In the table with weight 0: established connections go on, no new ones come.
     Quiesced,
+    /// Taken out by its operator or its agent.
+    Maintenance,
     /// Switched off in the configuration.
     Inactive,
 }

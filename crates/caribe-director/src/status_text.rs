@@ -152,6 +152,12 @@ fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Res
     ];
     rows.extend(service.servers.iter().map(row));
     columns(&rows, f)?;
+    if service.quorum.lost {
+        match service.quorum.sorry {
+            Some(sorry) => writeln!(f, "  ! too few servers: sorry server {sorry} serves")?,
+            None => writeln!(f, "  ! too few servers")?,
+        }
+    }
     for server in &service.servers {
         if server.state == ServerState::Inactive {
             continue;
@@ -177,6 +183,7 @@ fn row(server: &ServerStatus) -> [String; 11] {
         ServerState::Down => "down",
         ServerState::Checking => "checking",
         ServerState::Quiesced => "quiesced",
+        ServerState::Maintenance => "maintenance",
         ServerState::Inactive => "inactive",
     };
     let weight = match server.weight {

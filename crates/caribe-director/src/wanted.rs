@@ -1,12 +1,16 @@
 //! Services and servers as a configuration wants them.
 
+mod checks;
+mod monitoring;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use caribe_config::config::{MonitorKind, VirtualService};
-use caribe_health::{Check, Settings};
+use caribe_config::config::{RealServer, VirtualService};
+use caribe_health::{PoolRules, ServerRules, Settings};
 use caribe_model::{
-    Defence, Family, Persistence, Policy, Protocol, Scheduler, SchedulerOptions, Server, ServerKey,
-    Service, ServiceKey,
+    Defence, Family, Persistence, Policy, Scheduler, SchedulerOptions, Server, ServerKey, Service,
+    ServiceKey,
 };
 
 /// A virtual service to be balanced.
@@ -31,10 +35,12 @@ pub struct WantedService {
     /// How long a server that leaves the file may finish its connections; zero: it is removed at
     /// once.
     pub drain_timeout: Duration,
-    /// A failed server keeps its place with weight 0.
-    pub quiesce: bool,
-    /// How its servers are watched.
-    pub settings: Settings,
+    /// What its servers' monitors come to together.
+    pub pool: PoolRules,
+    /// The server that serves alone without a quorum.
+    pub sorry: Option<Server>,
+    /// What is run when something happens to it.
+    pub notify: Option<NotifyProgram>,
     /// Its servers, inactive ones included, in the order of the file.
     pub servers: Vec<WantedServer>,
 }
@@ -48,10 +54,23 @@ pub struct WantedServer {
     pub active: bool,
     /// As the data plane shall hold it while it serves.
     pub server: Server,
+    /// What is configured about its weight.
+    pub rules: ServerRules,
+    /// How it is watched; all of them must pass.
+    pub monitors: Vec<Arc<Settings>>,
 }
 
+/// A program that is run when something happens, with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NotifyProgram(pub Vec<String>);
+
 impl WantedService {
-    pub(crate) fn new(block: &VirtualService) -> Self {
+    /// What a block asks.
+    ///
+    /// # Errors
+    ///
+    /// Why a monitor cannot be made of what the block says.
+    pub(crate) fn new(block: &VirtualService) -> Result<Self, String> {
         let key = match block.mark {
             Some(mark) => ServiceKey::Mark {
                 family: Family::from(block.address.address),
@@ -63,7 +82,7 @@ impl WantedService {
                 port: block.port,
             },
         };
-        WantedService {
+        Ok(WantedService {
             name: block.name.clone(),
             key,
             scheduler: block.scheduler,
@@ -73,35 +92,14 @@ impl WantedService {
             policy: block.policy,
             secure_tcp: block.secure_tcp,
             drain_timeout: block.drain_timeout,
-            quiesce: block.quiesce,
-            settings: Settings {
-                check: match block.monitor.kind {
-                    MonitorKind::Piranha if block.protocol != Protocol::Tcp => Check::None,
-                    MonitorKind::Piranha | MonitorKind::Tcp => Check::Tcp,
-                    MonitorKind::None => Check::None,
-                },
-                timeout: block.monitor.timeout,
-                reentry: block.monitor.reentry,
-            },
-            servers: block
-                .servers
-                .iter()
-                .map(|server| WantedServer {
-                    name: server.name.clone(),
-                    active: server.active,
-                    server: Server {
-                        key: ServerKey {
-                            address: server.address,
-                            port: server.port,
-                        },
-                        forwarding: server.forwarding,
-                        weight: server.weight,
-                        encapsulation: server.encapsulation,
-                        thresholds: server.thresholds,
-                    },
-                })
-                .collect(),
-        }
+            pool: monitoring::pool(block),
+            sorry: block.sorry_server.as_ref().map(server),
+            notify: block
+                .notify
+                .as_ref()
+                .map(|program| NotifyProgram(program.words().to_vec())),
+            servers: monitoring::servers(block)?,
+        })
     }
 
     /// Takes the servers of a service with the same mark, those that it has already excepted.
@@ -144,5 +142,19 @@ impl WantedService {
             servers: servers.collect(),
             ..self.without_servers()
         }
+    }
+}
+
+/// A server as the data plane shall hold it.
+fn server(block: &RealServer) -> Server {
+    Server {
+        key: ServerKey {
+            address: block.address,
+            port: block.port,
+        },
+        forwarding: block.forwarding,
+        weight: block.weight,
+        encapsulation: block.encapsulation,
+        thresholds: block.thresholds,
     }
 }

@@ -1,193 +1,158 @@
-//! The judgement about one server of one service.
+//! The judgement of one monitor about one server.
 
 use caribe_model::Monotonic;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, ProbeFailure, Settings};
-
-/// What a monitor found out; reported only when it is news.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// The server shall serve.
-    Up,
-    /// The server shall not serve.
-    Down(ProbeFailure),
-}
+use crate::Timing;
 
 /// What is believed about a server before its first probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presumption {
-    /// Nothing is known: the server does not serve until a probe succeeds.
+    /// Nothing is known: the first probe decides.
     Unknown,
-    /// The server was found serving in a data plane that outlived its director.
+    /// It serves: it leaves only after [`Timing::fall`] failures.
     Serving,
+    /// It was out: it must earn its place by [`Timing::rise`] good probes.
+    Failed,
 }
 
-/// What happens to a monitor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MonitorEvent {
-    /// The time asked for by [`MonitorEffect::Wake`] has come, or passed.
-    Woke,
-    /// The probe asked for by [`MonitorEffect::Probe`] has ended.
-    Probed(Result<(), ProbeFailure>),
-    /// The administrator changed the settings; what is known about the server stays.
-    Retuned(Settings),
+/// How a probe ended, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server passed.
+    Good,
+    /// The server failed.
+    Bad,
+    /// The director was in its own way: nothing was learnt, nothing changes.
+    Void,
 }
 
-/// What a monitor wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MonitorEffect {
-    /// Send [`MonitorEvent::Woke`] then. Replaces an earlier wish.
-    Wake(Monotonic),
-    /// Start one probe; its end is to be reported by [`MonitorEvent::Probed`].
-    Probe,
-    /// Report to the director.
-    Verdict(Verdict),
+/// What follows from the end of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// When the next probe starts.
+    pub next: Monotonic,
+    /// The verdict, when it is news: `true` for good.
+    pub verdict: Option<bool>,
 }
 
-/// A monitor: nanny's state machine for one real server of one virtual service.
+/// A monitor: nanny's state machine for one check of one real server, with counts of good and
+/// bad probes that Piranha did not have.
 ///
-/// nanny keeps a count of consecutive good probes that starts at
-/// [`Settings::required_successes`], so that the first success admits a server at once; a failed
-/// probe sets it to zero, so that a server that failed must earn its place. One failure is enough
-/// to leave (Piranha has no retry count).
+/// nanny keeps a count of consecutive good probes that starts at what is required, so that the
+/// first success admits a server at once; a failed probe sets it to zero, so that a server that
+/// failed must earn its place.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    settings: Settings,
-    /// Whether the server serves by this monitor's word.
-    serving: bool,
+    state: State,
     /// Whether a verdict was ever reported: the first one is always news.
     reported: bool,
-    /// Consecutive good probes. `None` until a probe failed: nanny's initial credit, which is
-    /// enough whatever the settings say.
-    good: Option<u32>,
-    activity: Activity,
+    /// Source of the jitter; drawn anew for each wait.
+    lot: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Activity {
-    /// Nothing to do: the server is not checked.
-    Retired,
-    /// Waits for the next probe.
-    Waiting { until: Monotonic },
-    /// Waits for a probe to end.
-    Probing { started: Monotonic },
+enum State {
+    Unknown,
+    /// Serves, and has failed so many times in a row.
+    Good {
+        failures: u32,
+    },
+    /// Does not serve, and was good so many times in a row.
+    Bad {
+        successes: u32,
+    },
 }
 
 impl Monitor {
-    /// A monitor that probes first at `first_probe`, and what it wants done now.
-    pub fn new(
-        settings: Settings,
-        presumption: Presumption,
-        first_probe: Monotonic,
-    ) -> (Self, Vec<MonitorEffect>) {
-        let mut monitor = Monitor {
-            settings,
-            serving: presumption == Presumption::Serving,
+    /// A monitor that has not probed yet. `seed` is the source of its jitter.
+    pub fn new(presumption: Presumption, seed: u64) -> Self {
+        Monitor {
+            state: match presumption {
+                Presumption::Unknown => State::Unknown,
+                Presumption::Serving => State::Good { failures: 0 },
+                Presumption::Failed => State::Bad { successes: 0 },
+            },
             reported: false,
-            good: None,
-            activity: Activity::Retired,
-        };
-        let effects = match settings.check {
-            Check::None => monitor.retire(),
-            Check::Tcp => monitor.wait(first_probe),
-        };
-        (monitor, effects)
-    }
-
-    /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Takes an event and says what to do about it.
-    pub fn handle(&mut self, event: MonitorEvent, now: Monotonic) -> Vec<MonitorEffect> {
-        match (event, self.activity) {
-            (MonitorEvent::Woke, Activity::Waiting { until }) if until <= now => {
-                self.activity = Activity::Probing { started: now };
-                vec![MonitorEffect::Probe]
-            }
-            (MonitorEvent::Woke, _) => Vec::new(),
-            (MonitorEvent::Probed(result), Activity::Probing { started }) => {
-                let next = match result {
-                    // A probe that used up the interval is followed by the next one at once.
-                    Ok(()) => (started + self.settings.interval()).max(now),
-                    // Counted from the end, as nanny does: the failure may have taken the whole
-                    // interval, and `required_successes` good probes make up `reentry` only if
-                    // the first of them comes an interval after it.
-                    Err(_) => now + self.settings.interval(),
-                };
-                let mut effects = self.judge(result);
-                effects.extend(self.wait(next));
-                effects
-            }
-            // The monitor was retired while the probe ran: its end does not matter any more.
-            (MonitorEvent::Probed(_), _) => Vec::new(),
-            (MonitorEvent::Retuned(settings), activity) => self.retune(settings, activity, now),
+            // An xorshift generator never leaves zero.
+            lot: seed | 1,
         }
     }
 
-    fn judge(&mut self, result: Result<(), ProbeFailure>) -> Vec<MonitorEffect> {
-        match result {
-            Ok(()) => {
-                if let Some(good) = &mut self.good {
-                    *good = good.saturating_add(1);
-                }
-                let enough = self
-                    .good
-                    .is_none_or(|good| good >= self.settings.required_successes());
-                if self.serving || enough {
-                    self.report(true, Verdict::Up)
-                } else {
-                    Vec::new()
-                }
-            }
-            Err(failure) => {
-                self.good = Some(0);
-                self.report(false, Verdict::Down(failure))
-            }
-        }
-    }
-
-    fn retune(
+    /// Takes the end of a probe that began at `started`.
+    pub fn ended(
         &mut self,
-        settings: Settings,
-        activity: Activity,
+        outcome: Outcome,
+        timing: &Timing,
+        started: Monotonic,
         now: Monotonic,
-    ) -> Vec<MonitorEffect> {
-        self.settings = settings;
-        match (settings.check, activity) {
-            (Check::None, Activity::Retired) => Vec::new(),
-            (Check::None, _) => self.retire(),
-            (Check::Tcp, Activity::Retired) => self.wait(now),
-            (Check::Tcp, Activity::Waiting { until }) => {
-                self.wait(until.min(now + settings.interval()))
+    ) -> Step {
+        let verdict = self.judge(outcome, timing);
+        let lot = self.draw();
+        let wait = timing.wait(self.is_changing(), lot);
+        let next = match self.state {
+            // Counted from the end, as nanny does: the failure may have taken the whole
+            // interval, and `rise` good probes make up `reentry` only if the first of them
+            // comes an interval after it.
+            State::Bad { successes: 0 } => now + wait,
+            // A probe that used up the interval is followed by the next one at once.
+            _ => (started + wait).max(now),
+        };
+        Step { next, verdict }
+    }
+
+    /// The verdict as it stands; `None` before the first probe of a server of which nothing was
+    /// known.
+    pub fn verdict(&self) -> Option<bool> {
+        match self.state {
+            State::Unknown => None,
+            State::Good { .. } => Some(true),
+            State::Bad { .. } => Some(false),
+        }
+    }
+
+    fn judge(&mut self, outcome: Outcome, timing: &Timing) -> Option<bool> {
+        let before = self.verdict();
+        self.state = match (self.state, outcome) {
+            (state, Outcome::Void) => {
+                self.state = state;
+                return None;
             }
-            (Check::Tcp, Activity::Probing { .. }) => Vec::new(),
+            (State::Unknown, Outcome::Good) => State::Good { failures: 0 },
+            (State::Unknown, Outcome::Bad) => State::Bad { successes: 0 },
+            (State::Good { .. }, Outcome::Good) => State::Good { failures: 0 },
+            (State::Good { failures }, Outcome::Bad) => match failures.saturating_add(1) {
+                failures if failures >= timing.fall => State::Bad { successes: 0 },
+                failures => State::Good { failures },
+            },
+            (State::Bad { .. }, Outcome::Bad) => State::Bad { successes: 0 },
+            (State::Bad { successes }, Outcome::Good) => match successes.saturating_add(1) {
+                successes if successes >= timing.rise => State::Good { failures: 0 },
+                successes => State::Bad { successes },
+            },
+        };
+        let verdict = self.verdict();
+        // A failure that is not yet enough is no confirmation of the presumption either.
+        let settled = !matches!(self.state, State::Good { failures } if failures > 0);
+        let news = verdict != before || (!self.reported && settled);
+        self.reported |= news;
+        verdict.filter(|_| news)
+    }
+
+    fn is_changing(&self) -> bool {
+        match self.state {
+            State::Unknown => false,
+            State::Good { failures } => failures > 0,
+            State::Bad { successes } => successes > 0,
         }
     }
 
-    fn wait(&mut self, until: Monotonic) -> Vec<MonitorEffect> {
-        self.activity = Activity::Waiting { until };
-        vec![MonitorEffect::Wake(until)]
-    }
-
-    /// Stops probing: a server that is not checked is good.
-    fn retire(&mut self) -> Vec<MonitorEffect> {
-        self.activity = Activity::Retired;
-        self.good = None;
-        self.report(true, Verdict::Up)
-    }
-
-    fn report(&mut self, serving: bool, verdict: Verdict) -> Vec<MonitorEffect> {
-        let news = !self.reported || self.serving != serving;
-        self.serving = serving;
-        self.reported = true;
-        if news {
-            vec![MonitorEffect::Verdict(verdict)]
-        } else {
-            Vec::new()
-        }
+    /// xorshift64.
+    fn draw(&mut self) -> u64 {
+        self.lot ^= self.lot << 13;
+        self.lot ^= self.lot >> 7;
+        self.lot ^= self.lot << 17;
+        self.lot
     }
 }
 

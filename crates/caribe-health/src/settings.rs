@@ -1,45 +1,22 @@
-//! How a server is watched.
+//! How a server is watched by one monitor.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use crate::probe::{Check, Target};
+use crate::{MonitorName, Timing};
 
-/// What a probe does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Check {
-    /// Nothing: the server counts as good for ever.
-    None,
-    /// A TCP connection to the real server's port must be accepted.
-    Tcp,
-}
-
-/// Settings of one monitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The settings of one monitor of one server.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// What a probe does.
-    pub check: Check,
-    /// Piranha's `timeout`: the interval between the starts of two probes, the wait after a
-    /// failed one, and the longest that a probe may take. Less than [`Settings::SHORTEST_TIMEOUT`] counts as that.
-    pub timeout: Duration,
-    /// Piranha's `reentry`: about how long a server that failed must stay good before it serves
-    /// again.
-    pub reentry: Duration,
-}
-
-impl Settings {
-    /// Below this a monitor would do nothing but probe; nanny's whole seconds never get there.
-    pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
-
-    /// Interval and limit of probes.
-    pub fn interval(&self) -> Duration {
-        self.timeout.max(Settings::SHORTEST_TIMEOUT)
-    }
-
-    /// Consecutive good probes that bring a failed server back: nanny's
-    /// `floor(reentry / timeout)`, so a `reentry` below `timeout` brings it back at once.
-    pub fn required_successes(&self) -> u32 {
-        let successes = self.reentry.as_nanos() / self.interval().as_nanos();
-        u32::try_from(successes).unwrap_or(u32::MAX)
-    }
+    /// Its name among the monitors of its server.
+    pub name: MonitorName,
+    /// What a probe does; shared by the servers that are checked alike.
+    pub check: Arc<Check>,
+    /// Whom it is addressed to.
+    pub target: Target,
+    /// When, and how many results make up its mind.
+    pub timing: Timing,
+    /// It only reads load or an agent's wishes: whatever becomes of its probes, the server may
+    /// serve.
+    pub advises: bool,
 }

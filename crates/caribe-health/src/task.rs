@@ -1,107 +1,194 @@
-//! The one task that probes every server.
+//! The one thread that probes every server.
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use crate::connect::connect;
 use crate::monitors::Ticket;
+use crate::probe::{Code, Finding, Text};
+use crate::probers::Probers;
 use crate::{
-    Clock, Limits, MonitorId, Monitors, MonitorsEffect, MonitorsEvent, Presumption, ProbeFailure,
-    Settings, Verdict,
+    Clock, Limits, MonitorId, Monitors, MonitorsEffect, MonitorsEvent, Presumption, Report,
+    ServerId, Settings,
 };
 
-/// A verdict about one server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Which server of which service.
-    pub id: MonitorId,
-    /// What was found.
-    pub verdict: Verdict,
-}
-
-/// The way to the task. Dropping it ends the task and closes every probe's socket.
+/// The way to the thread. Dropping it ends the thread and closes every probe's socket.
 #[derive(Debug)]
 pub struct MonitorsHandle {
-    // Unbounded, so that the director never waits for a task that may be waiting for the
+    // Unbounded, so that the director never waits for a thread that may be waiting for the
     // director: it holds at most a configuration's worth of commands.
-    commands: mpsc::UnboundedSender<MonitorsEvent>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Event(MonitorsEvent),
+    /// Files that checks are made of may have changed.
+    Reread,
+    /// Asks for what each monitor found last.
+    Latest(oneshot::Sender<Vec<(MonitorId, Finding)>>),
 }
 
 impl MonitorsHandle {
     /// Begins to watch a server.
-    pub fn start(&self, id: MonitorId, settings: Settings, presumption: Presumption) {
-        self.send(MonitorsEvent::Start(id, settings, presumption));
+    pub fn start(&self, server: ServerId, settings: Arc<Settings>, presumption: Presumption) {
+        self.send(Command::Event(MonitorsEvent::Start(
+            server,
+            settings,
+            presumption,
+        )));
     }
 
     /// Changes how a server is watched; what is known about it stays.
-    pub fn retune(&self, id: MonitorId, settings: Settings) {
-        self.send(MonitorsEvent::Retune(id, settings));
+    pub fn retune(&self, server: ServerId, settings: Arc<Settings>) {
+        self.send(Command::Event(MonitorsEvent::Retune(server, settings)));
     }
 
     /// Stops watching a server. A report that is already under way may still arrive.
     pub fn stop(&self, id: MonitorId) {
-        self.send(MonitorsEvent::Stop(id));
+        self.send(Command::Event(MonitorsEvent::Stop(id)));
     }
 
-    fn send(&self, command: MonitorsEvent) {
+    /// Reads the files of checks anew, such as certificates, before they are used next.
+    pub fn reread(&self) {
+        self.send(Command::Reread);
+    }
+
+    /// What each monitor found last, in the order of their identities; those that have not
+    /// probed yet are left out. Empty when the thread has ended.
+    pub async fn latest(&self) -> Vec<(MonitorId, Finding)> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Command::Latest(sender));
+        receiver.await.unwrap_or_default()
+    }
+
+    fn send(&self, command: Command) {
         if self.commands.send(command).is_err() {
-            // The task ends only with this handle or with the receiver of its reports.
+            // The thread ends only with this handle or with the receiver of its reports.
             tracing::error!("monitors have ended: real servers are not watched any more");
         }
     }
 }
 
-/// Starts the task on the current tokio runtime. Reports come in the order of the verdicts.
-pub fn spawn(clock: Clock, limits: Limits, seed: u64) -> (MonitorsHandle, mpsc::Receiver<Report>) {
+/// Starts the thread, in the network namespace of the calling one. Reports come in the order of
+/// the verdicts.
+///
+/// # Errors
+///
+/// The thread or its event loop could not be had.
+pub fn spawn(
+    clock: Clock,
+    limits: Limits,
+    seed: u64,
+) -> io::Result<(MonitorsHandle, mpsc::Receiver<Report>)> {
     let (commands, inbox) = mpsc::unbounded_channel();
-    let (outbox, reports) = mpsc::channel(256);
-    tokio::spawn(run(clock, Monitors::new(limits, seed), inbox, outbox));
-    (MonitorsHandle { commands }, reports)
+    let (outbox, reports) = mpsc::channel(65_536);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("monitors".to_owned())
+        .spawn(move || {
+            let monitors = Monitors::new(limits, seed);
+            // Probes never leave this thread, so they need not be able to.
+            let probes = tokio::task::LocalSet::new();
+            runtime.block_on(probes.run_until(run(clock, monitors, inbox, outbox)));
+            drop(probes);
+            // Look-ups of names may hang in threads of their own; nobody waits for them.
+            runtime.shutdown_background();
+        })?;
+    Ok((MonitorsHandle { commands }, reports))
 }
 
 async fn run(
     clock: Clock,
     mut monitors: Monitors,
-    mut inbox: mpsc::UnboundedReceiver<MonitorsEvent>,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
     outbox: mpsc::Sender<Report>,
 ) {
-    let mut probes: JoinSet<(Ticket, Result<(), ProbeFailure>)> = JoinSet::new();
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let mut probers = Probers::new(clock);
+    let mut effects = Vec::new();
     loop {
         let wake = monitors.next_wake().map(|moment| clock.instant(moment));
         let event = tokio::select! {
             command = inbox.recv() => match command {
-                Some(command) => command,
-                None => return,
-            },
-            Some(ended) = probes.join_next() => match ended {
-                Ok((ticket, result)) => MonitorsEvent::Probed(ticket, result),
-                Err(error) => {
-                    // Probes are never cancelled one by one, so this is a panic in a probe.
-                    tracing::error!(%error, "a probe broke down: its server is not watched any more");
+                Some(Command::Event(event)) => event,
+                Some(Command::Reread) => {
+                    probers.reread();
                     continue;
                 }
+                Some(Command::Latest(answer)) => {
+                    let latest = monitors.latest();
+                    let latest = latest.map(|(id, finding)| (id.clone(), finding.clone()));
+                    // Who has hung up meanwhile does not want the answer.
+                    drop(answer.send(latest.collect()));
+                    continue;
+                }
+                None => return,
             },
+            Some((ticket, finding)) = ends.recv() => MonitorsEvent::Probed(ticket, finding),
             () = sleep_until(wake.unwrap_or_else(|| clock.instant(clock.now()))), if wake.is_some() => {
                 MonitorsEvent::Woke
             }
         };
-        for effect in monitors.handle(event, clock.now()) {
+        monitors.handle(event, clock.now(), &mut effects);
+        // Many probes end at a time: their ends are taken together.
+        while let Ok((ticket, finding)) = ends.try_recv() {
+            let event = MonitorsEvent::Probed(ticket, finding);
+            monitors.handle(event, clock.now(), &mut effects);
+        }
+        for effect in effects.drain(..) {
             match effect {
-                MonitorsEffect::Probe {
-                    ticket,
-                    target,
-                    limit,
-                } => {
-                    probes.spawn(async move { (ticket, connect(target, limit).await) });
+                MonitorsEffect::Probe(ticket, settings) => {
+                    let end = End {
+                        ticket,
+                        finding: None,
+                        ended: ended.clone(),
+                    };
+                    tokio::task::spawn_local(finish(probers.probe(settings), end));
                 }
-                MonitorsEffect::Verdict(id, verdict) => {
-                    if outbox.send(Report { id, verdict }).await.is_err() {
+                MonitorsEffect::Report(report) => {
+                    if outbox.send(report).await.is_err() {
                         return;
                     }
                 }
+                MonitorsEffect::Blind(id, finding) => tracing::warn!(
+                    server = %id.server.server,
+                    service = %id.server.service,
+                    monitor = %id.name,
+                    reason = %finding,
+                    "cannot check a real server; what is known about it stays"
+                ),
             }
         }
+    }
+}
+
+async fn finish(probe: impl Future<Output = Finding>, mut end: End) {
+    end.finding = Some(probe.await);
+}
+
+/// Reports the end of a probe when it is dropped, so that a probe that breaks down ends too.
+struct End {
+    ticket: Ticket,
+    finding: Option<Finding>,
+    ended: mpsc::UnboundedSender<(Ticket, Finding)>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let finding = self.finding.take().unwrap_or_else(|| Finding {
+            code: Code::Local,
+            text: Text::new("the probe broke down: this is a defect of Caribe"),
+            latency: Duration::ZERO,
+            reading: None,
+        });
+        // Nobody listens any more when the thread ends.
+        drop(self.ended.send((self.ticket, finding)));
     }
 }
 

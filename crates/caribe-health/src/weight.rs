@@ -1,85 +1,57 @@
-//! nanny's arithmetic of weights: the ramp after a recovery, and the weight that follows the load.
-//!
-//! It is Piranha's, number for number, but for two cures: a configured weight of 0 stays 0, and
-//! a load may bring a weight below the configured one where [`LoadBounds`] let it.
+//! The arithmetic of weights: nanny's ramp after a recovery, and its answer to a server's load.
 
 use std::time::Duration;
 
-use crate::probe::Load;
+/// The load-adjusted weight is at most this many times the configured one: nanny's `--scale`,
+/// which lvsd never sets.
+pub const LOAD_SCALE: u32 = 10;
 
-/// The largest weight that IPVS and ipvsadm take.
-const LARGEST: u32 = i32::MAX as u32;
+/// The weight of a server that has just recovered: a 32nd of what it is configured with, and at
+/// least 1. A configured weight of 0 stays 0 (nanny makes 1 of it, so that nobody could be
+/// quiesced in the file).
+pub fn ramp_start(configured: u32) -> u32 {
+    (configured / 32).max(1).min(configured)
+}
 
-/// The weight of a server that has just come back: a 32nd of its own, and at least 1.
-pub fn ramp_start(base: u32) -> u32 {
-    match base {
-        0 => 0,
-        _ => (base / 32).max(1),
+/// The weight that follows in the ramp: twice as much, up to the configured one.
+pub fn ramp_next(weight: u32, configured: u32) -> u32 {
+    weight.max(1).saturating_mul(2).min(configured)
+}
+
+/// How often nanny adjusts a weight: every check if they are more than 20 s apart, else every
+/// `floor(20 s / interval)`-th, which is every 11 to 20 s.
+pub fn cadence(interval: Duration) -> Duration {
+    const ABOUT: Duration = Duration::from_secs(20);
+    let interval = interval.max(Duration::from_millis(1));
+    if interval > ABOUT {
+        return interval;
     }
+    let checks = ABOUT.as_nanos() / interval.as_nanos();
+    interval.saturating_mul(u32::try_from(checks).unwrap_or(u32::MAX))
 }
 
-/// The weight after the next adjustment on the way to `base`: doubled, up to `base`.
-pub fn ramp_next(current: u32, base: u32) -> u32 {
-    match current {
-        // Whoever set it to nothing did not mean it to stay there.
-        0 => ramp_start(base),
-        _ => current.saturating_mul(2).min(base),
+/// The weight that nanny gives a server of weight `current` and configured weight `configured`
+/// whose load average is `load`: more below a load of 1, less above, between the configured
+/// weight and [`LOAD_SCALE`] times as much; changes of less than a quarter of the configured
+/// weight are not made.
+pub fn load_adjusted(configured: u32, current: u32, load: f64) -> u32 {
+    if configured == 0 || load.is_nan() || load < 0.0 || load == 1.0 {
+        return current;
     }
-}
-
-/// After how many good checks, `interval` apart, a weight is adjusted: about every 20 seconds.
-pub fn checks_per_adjustment(interval: Duration) -> u32 {
-    const CADENCE: Duration = Duration::from_secs(20);
-    if interval > CADENCE || interval.is_zero() {
-        return 1;
-    }
-    let checks = CADENCE.as_nanos() / interval.as_nanos();
-    u32::try_from(checks).unwrap_or(u32::MAX)
-}
-
-/// Between which weights a load may move a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadBounds {
-    /// The weight of a server with any load, however high.
-    pub lowest: u32,
-    /// The weight of a server that stays idle.
-    pub highest: u32,
-}
-
-impl LoadBounds {
-    /// Piranha's: never below the configured weight, and up to ten times as much.
-    pub fn piranha(base: u32) -> LoadBounds {
-        LoadBounds {
-            lowest: base.min(LARGEST),
-            highest: base.saturating_mul(10).min(LARGEST),
-        }
-    }
-}
-
-/// The weight that a load makes of `current`, if it is worth a change.
-///
-/// Below a load of 1 the weight grows by half the base times the cube root of what is missing to
-/// 1; above, it shrinks by half the base times the cube root of what is too much. A change of less
-/// than a quarter of the base is none.
-pub fn weight_for_load(base: u32, current: u32, load: Load, bounds: LoadBounds) -> Option<u32> {
-    let missing = 1.0 - load.value();
-    let step = f64::from(base) / 2.0 * missing.abs().cbrt();
-    let wanted = if missing > 0.0 {
-        truncated(f64::from(current) + step).min(bounds.highest)
-    } else if missing < 0.0 {
-        truncated(f64::from(current) - step).max(bounds.lowest)
+    let base = f64::from(configured);
+    let highest = base * f64::from(LOAD_SCALE);
+    let step = base / 2.0 * (1.0 - load).abs().cbrt();
+    let now = f64::from(current);
+    let new = if load < 1.0 {
+        (now + step).trunc().min(highest)
     } else {
-        return None;
+        (now - step).trunc().max(base)
     };
-    let change = wanted.abs_diff(current);
-    let is_worth_it = u64::from(change) * 4 >= u64::from(base) && change > 0;
-    is_worth_it.then_some(wanted)
-}
-
-/// The whole part, within what a weight can be.
-fn truncated(weight: f64) -> u32 {
-    // A float's cast stays within the type, and NaN is not among what gets here.
-    (weight.max(0.0) as u32).min(LARGEST)
+    if (new - now).abs() < base / 4.0 {
+        return current;
+    }
+    // In range by the bounds above; a product beyond u32 saturates.
+    new as u32
 }
 
 #[cfg(test)]
@@ -88,102 +60,72 @@ mod tests {
 
     use super::*;
 
-    fn load(value: f64) -> Load {
-        Load::new(value).expect("a load")
-    }
-
-    /// The ramp's weights up to the base.
-    fn ramp(base: u32) -> Vec<u32> {
-        let mut weights = vec![ramp_start(base)];
-        while *weights.last().expect("the start") != base {
-            weights.push(ramp_next(*weights.last().expect("the start"), base));
+    fn ramp(configured: u32) -> Vec<u32> {
+        let mut weights = vec![ramp_start(configured)];
+        while *weights.last().expect("one at least") < configured {
+            weights.push(ramp_next(weights[weights.len() - 1], configured));
         }
         weights
     }
 
     #[test]
-    fn a_weight_of_100_is_regained_in_seven_steps() {
+    fn nannys_ramp() {
         assert_eq!(ramp(100), [3, 6, 12, 24, 48, 96, 100]);
-    }
-
-    #[test]
-    fn small_and_large_weights_are_regained_too() {
         assert_eq!(ramp(1), [1]);
         assert_eq!(ramp(3), [1, 2, 3]);
         assert_eq!(ramp(32), [1, 2, 4, 8, 16, 32]);
         assert_eq!(ramp(0), [0]);
-        assert_eq!(ramp(LARGEST).last(), Some(&LARGEST));
-        assert_eq!(ramp(LARGEST).len(), 7);
+        assert_eq!(*ramp(u32::MAX).last().expect("ends"), u32::MAX);
     }
 
     #[test]
-    fn adjustments_are_about_20_seconds_apart() {
-        let checks = |seconds| checks_per_adjustment(Duration::from_secs(seconds));
-        assert_eq!(
-            [1, 6, 7, 10, 11, 19, 20, 21, 60].map(checks),
-            [20, 3, 2, 2, 1, 1, 1, 1, 1]
-        );
-        assert_eq!(checks(0), 1);
-    }
-
-    #[test]
-    fn the_example_of_a_weight_of_100() {
+    fn nannys_example_of_load() {
+        let loads = [0.0, 0.0, 0.5, 0.9, 1.5, 3.0, 9.0];
         let mut weight = 100;
-        for (told, after) in [
-            (0.0, 150),
-            (0.0, 200),
-            (0.5, 239),
-            (0.9, 239),
-            (1.0, 239),
-            (1.5, 199),
-            (3.0, 136),
-            (9.0, 100),
-        ] {
-            let bounds = LoadBounds::piranha(100);
-            weight = weight_for_load(100, weight, load(told), bounds).unwrap_or(weight);
-            assert_eq!(weight, after, "after a load of {told}");
+        let weights = loads.map(|load| {
+            weight = load_adjusted(100, weight, load);
+            weight
+        });
+        assert_eq!(weights, [150, 200, 239, 239, 199, 136, 100]);
+    }
+
+    #[test]
+    fn a_load_of_one_or_none_at_all_changes_nothing() {
+        for load in [1.0, -1.0, f64::NAN, f64::NEG_INFINITY] {
+            assert_eq!(load_adjusted(100, 160, load), 160);
         }
+        assert_eq!(load_adjusted(0, 0, 0.0), 0);
+        assert_eq!(load_adjusted(100, 1000, 0.0), 1000, "ten times is the most");
+        assert_eq!(load_adjusted(100, 1000, f64::INFINITY), 100);
     }
 
     #[test]
-    fn a_small_change_is_none() {
-        let bounds = LoadBounds::piranha(100);
-        assert_eq!(weight_for_load(100, 239, load(0.9), bounds), None);
-        assert_eq!(weight_for_load(100, 500, load(1.0), bounds), None);
-        assert_eq!(weight_for_load(100, 1000, load(0.0), bounds), None);
-        assert_eq!(weight_for_load(100, 100, load(50.0), bounds), None);
-    }
-
-    #[test]
-    fn a_weight_may_sink_below_its_base_if_it_is_let() {
-        let bounds = LoadBounds {
-            lowest: 10,
-            highest: 100,
-        };
-        assert_eq!(weight_for_load(100, 100, load(2.0), bounds), Some(50));
-        assert_eq!(weight_for_load(100, 50, load(9.0), bounds), Some(10));
+    fn weights_are_adjusted_about_every_twenty_seconds() {
+        let second = Duration::from_secs(1);
+        for (interval, between) in [
+            (1, 20),
+            (6, 18),
+            (7, 14),
+            (10, 20),
+            (11, 11),
+            (20, 20),
+            (21, 21),
+        ] {
+            assert_eq!(cadence(second * interval), second * between);
+        }
     }
 
     proptest! {
         #[test]
-        fn a_weight_stays_within_its_bounds(
-            base in 0..=LARGEST,
-            factor in 1.0..10.0f64,
-            told in 0.0..=Load::HIGHEST,
+        fn a_weight_by_load_stays_in_its_range(
+            configured in 1u32..100_000,
+            loads in prop::collection::vec(0.0f64..50.0, 0..60),
         ) {
-            let bounds = LoadBounds::piranha(base);
-            let current = truncated(f64::from(base) * factor).clamp(bounds.lowest, bounds.highest);
-            if let Some(weight) = weight_for_load(base, current, load(told), bounds) {
-                prop_assert!((bounds.lowest..=bounds.highest).contains(&weight));
-                prop_assert_eq!(weight > current, told < 1.0);
+            let mut weight = configured;
+            for load in loads {
+                weight = load_adjusted(configured, weight, load);
+                prop_assert!((configured..=configured * LOAD_SCALE).contains(&weight));
             }
-        }
-
-        #[test]
-        fn a_ramp_never_falls_and_ends_at_the_base(base in 0..=LARGEST) {
-            let weights = ramp(base);
-            prop_assert!(weights.windows(2).all(|pair| pair[0] < pair[1]));
-            prop_assert!(weights.len() <= 7);
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Show services, real servers, rates and verdicts of the running director.
     Status(StatusArguments),
+    /// Give orders about real servers: they stand over reloads and restarts until they are lifted.
+    Server(ServerArguments),
     /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
     /// whether it is in place.
     RealServer(caribe_real_server::cli::Args),
@@ -57,6 +59,9 @@ pub(crate) struct DirectorArguments {
     /// Directory of the lock, the control socket and the memory of own addresses.
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     pub(crate) runtime_dir: PathBuf,
+    /// Directory of what outlives a reboot: operators' orders about servers.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/caribe")]
+    pub(crate) state_dir: PathBuf,
     /// Directory on a BPF file system where the data plane is pinned.
     #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/caribe")]
     pub(crate) pin_dir: PathBuf,
@@ -115,6 +120,45 @@ pub(crate) struct StatusArguments {
     /// Runtime directory of the director.
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    #[command(subcommand)]
+    pub(crate) verb: ServerVerb,
+    /// Runtime directory of the director.
+    #[arg(long, global = true, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerVerb {
+    /// No new connections; those that are there go on (weight 0).
+    Drain(Whom),
+    /// Take it out of the table at once.
+    Maintenance(Whom),
+    /// Lift the order that stands: its monitors and the file decide again.
+    Ready(Whom),
+    /// Use another weight than the configured one.
+    Weight {
+        #[command(flatten)]
+        whom: Whom,
+        /// The weight; 0 sends no new connections.
+        #[arg(value_name = "WEIGHT")]
+        weight: u32,
+    },
+    /// Show what happened to it in the last day.
+    History(Whom),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Whom {
+    /// The virtual service: its name in the file, its VIP (all services of it), or VIP:PORT.
+    #[arg(value_name = "VIP")]
+    pub(crate) service: String,
+    /// The real server: its name in the file, its address, or ADDRESS:PORT.
+    #[arg(value_name = "RIP")]
+    pub(crate) server: String,
 }
 
 #[derive(Debug, Args)]

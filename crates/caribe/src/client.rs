@@ -54,7 +54,7 @@ pub(crate) enum ClientError {
 #[derive(Deserialize)]
 struct Failure {
     error: String,
-    refusal: Option<ChangeRefusal>,
+    refusal: Option<serde_json::Value>,
 }
 
 /// Asks the director with one runtime directory.
@@ -165,14 +165,16 @@ async fn exchange(
         return Ok(body);
     }
     Err(match serde_json::from_slice(&body) {
-        Ok(Failure {
-            refusal: Some(refusal),
-            ..
-        }) => ClientError::Change(refusal),
-        Ok(Failure { error, .. }) => ClientError::Refused {
-            status,
-            reason: error,
-        },
+        Ok(Failure { error, refusal }) => {
+            // Other refusals than of a change by hand are told in words.
+            match refusal.map(serde_json::from_value::<ChangeRefusal>) {
+                Some(Ok(refusal)) => ClientError::Change(refusal),
+                _ => ClientError::Refused {
+                    status,
+                    reason: error,
+                },
+            }
+        }
         Err(_) => ClientError::Refused {
             status,
             reason: "without a reason".to_owned(),

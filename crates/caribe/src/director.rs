@@ -56,6 +56,7 @@ fn meant(arguments: DirectorArguments) -> anyhow::Result<Options> {
         interfaces: arguments.interface,
         runtime_dir: std::path::absolute(arguments.runtime_dir)
             .context("cannot use --runtime-dir")?,
+        state_dir: std::path::absolute(arguments.state_dir).context("cannot use --state-dir")?,
         pin_dir: std::path::absolute(arguments.pin_dir).context("cannot use --pin-dir")?,
         keep_dataplane: arguments.keep_dataplane,
     })

@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod real_server;
 mod save;
+mod server;
 mod status;
 
 use std::ffi::OsString;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Server(arguments) => server::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),

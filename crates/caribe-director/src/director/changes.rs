@@ -70,7 +70,9 @@ impl Director {
         overrides: &mut Overrides,
         intent: &Intent,
     ) -> Result<(), ChangeRefusal> {
-        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
+        // Whether a server is in is for its monitors to say; its weight is the wanted one.
+        let weight: WeightRule<'_> =
+            &|service, server| self.weight(service, server).map(|_| server.server.weight);
         let Some(key) = change.service() else {
             return overrides.change(change, intent, weight);
         };

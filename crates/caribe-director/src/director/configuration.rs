@@ -1,14 +1,16 @@
 //! A configuration comes into force, or does not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use caribe_config::config::Config;
-use caribe_health::{MonitorId, Settings};
+use caribe_health::{MonitorId, ServerHealth, ServerId};
 use caribe_model::{Family, Monotonic};
 
 use super::desired::Stale;
+use super::servers::MonitorChanges;
 use super::{Director, RETRY, Taken, Watched};
-use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase};
+use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase, WantedServer};
 
 impl Director {
     pub(super) fn begin_reload(&mut self, effects: &mut Vec<Effect>) {
@@ -121,41 +123,56 @@ impl Director {
     }
 
     fn renew_monitors(&mut self, intent: &Intent, now: Monotonic, effects: &mut Vec<Effect>) {
-        let mut wanted: BTreeMap<MonitorId, Settings> = BTreeMap::new();
-        for service in &intent.services {
-            for server in service.active_servers() {
-                let id = MonitorId {
-                    service: service.key,
-                    server: server.server.key,
-                };
-                wanted.insert(id, service.settings);
-            }
-        }
-        let gone: Vec<MonitorId> = self
-            .servers
-            .keys()
-            .filter(|id| !wanted.contains_key(id))
-            .copied()
+        let wanted: BTreeMap<ServerId, &WantedServer> = intent
+            .services
+            .iter()
+            .flat_map(|service| {
+                service.active_servers().map(|server| {
+                    let id = ServerId {
+                        service: service.key,
+                        server: server.server.key,
+                    };
+                    (id, server)
+                })
+            })
             .collect();
+        let gone = self.servers.keys().filter(|id| !wanted.contains_key(id));
+        let gone: Vec<ServerId> = gone.copied().collect();
         for id in gone {
-            self.servers.remove(&id);
-            effects.push(Effect::StopMonitor(id));
+            let watched = self.servers.remove(&id);
+            let monitors = watched.map(|watched| watched.monitors).unwrap_or_default();
+            effects.extend(monitors.iter().map(|settings| {
+                Effect::StopMonitor(MonitorId {
+                    server: id,
+                    name: settings.name.clone(),
+                })
+            }));
         }
-        for (id, settings) in wanted {
-            match self.servers.get_mut(&id) {
-                Some(watched) if watched.settings != settings => {
-                    watched.settings = settings;
-                    effects.push(Effect::RetuneMonitor(id, settings));
-                }
-                Some(_) => {}
-                None => {
-                    let adopted = self.adopted_weights.remove(&id);
-                    let watched = Watched::new(settings, adopted, now);
-                    effects.push(Effect::Log(Notice::MonitorStarted(id)));
-                    effects.push(Effect::StartMonitor(id, settings, watched.presumption()));
-                    self.servers.insert(id, watched);
-                }
-            }
+        for (id, server) in wanted {
+            let (rules, monitors) = (server.rules, &server.monitors);
+            let Some(watched) = self.servers.get_mut(&id) else {
+                let adopted = self.adopted_weights.remove(&id);
+                let health = ServerHealth::new(rules, monitors, adopted, now);
+                effects.push(Effect::Log(Notice::MonitorStarted(id)));
+                effects.extend(monitors.iter().map(|settings| {
+                    let presumption = health.presumption(settings);
+                    Effect::StartMonitor(id, Arc::clone(settings), presumption)
+                }));
+                let monitors = monitors.clone();
+                self.servers.insert(id, Watched { monitors, health });
+                continue;
+            };
+            let changes = MonitorChanges::between(id, &watched.monitors, monitors);
+            watched.monitors.clone_from(monitors);
+            watched.health.configure(rules, monitors, now);
+            let health = &watched.health;
+            effects.extend(changes.stopped.into_iter().map(Effect::StopMonitor));
+            effects.extend(changes.started.into_iter().map(|settings| {
+                let presumption = health.presumption(&settings);
+                Effect::StartMonitor(id, settings, presumption)
+            }));
+            let retuned = changes.retuned.into_iter();
+            effects.extend(retuned.map(|settings| Effect::RetuneMonitor(id, settings)));
         }
         // What was adopted counts for the first configuration only.
         self.adopted_weights.clear();

@@ -52,10 +52,14 @@ impl Director {
         match std::mem::take(&mut self.stale) {
             Stale::Services(services) => {
                 for key in services {
+                    self.place(&key, effects);
                     changed |= self.derive_service(&key, effects);
                 }
             }
-            Stale::Everything => changed |= self.derive_everything(effects),
+            Stale::Everything => {
+                self.place_all(effects);
+                changed |= self.derive_everything(effects);
+            }
         }
         if changed && self.intent.is_some() {
             self.taken = Taken::Pending;
@@ -94,8 +98,7 @@ impl Director {
         let Some(intent) = &self.intent else {
             return false;
         };
-        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
-        let mut service = self.overrides.service(key, intent, weight);
+        let mut service = self.derived(key, intent);
         if let Some(service) = &mut service {
             self.complete(key, service, intent);
         }
@@ -109,17 +112,29 @@ impl Director {
         true
     }
 
+    /// A service as the table shall hold it.
+    fn derived(&self, key: &ServiceKey, intent: &Intent) -> Option<Service> {
+        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
+        let mut service = self.overrides.service(key, intent, weight)?;
+        if let Some(sorry) = self.sorry(key)
+            && !self.overrides.replaces(key)
+            && !service.servers.iter().any(|server| server.key == sorry.key)
+        {
+            service.servers.push(sorry.clone());
+        }
+        Some(service)
+    }
+
     /// Derives the desired table from nothing; whether that changed it.
     fn derive_everything(&mut self, effects: &mut Vec<Effect>) -> bool {
         let Some(intent) = &self.intent else {
             return false;
         };
-        let weight: WeightRule<'_> = &|service, server| self.weight(service, server);
         let configured = intent.services.iter().map(|service| &service.key);
         let mut table = Table::default();
         // `Intent::new` has inserted the same services, and `change` what overrides add to them.
         for key in configured.chain(self.overrides.added(intent)) {
-            let Some(mut service) = self.overrides.service(key, intent, weight) else {
+            let Some(mut service) = self.derived(key, intent) else {
                 continue;
             };
             self.complete(key, &mut service, intent);

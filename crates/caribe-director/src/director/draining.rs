@@ -97,7 +97,7 @@ impl Director {
                 continue;
             };
             if has(wanted, server) {
-                returned.push(caribe_health::MonitorId { service, server });
+                returned.push(caribe_health::ServerId { service, server });
             } else {
                 self.draining.servers.insert((service, server), drain);
             }

@@ -1,24 +1,30 @@
 //! The director's state, for people and programs.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
 
 use caribe_dataplane::{LiveServer, LiveService, Snapshot, Traffic};
-use caribe_health::MonitorId;
+use caribe_health::probe::Finding;
+use caribe_health::{MonitorId, Standing};
 use caribe_model::{Monotonic, ServiceKey, Timeouts};
 
 use super::addresses::State;
-use super::servers::Standing;
 use super::{Director, Taken};
 use crate::notice::place;
 use crate::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, LiveTable, ServerState,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, LiveTable,
     ServerStatus, ServiceStatus, Status, TableService, TableStatus, WantedServer, WantedService,
 };
 
 impl Director {
-    /// Everything about the director, with the live counters of `snapshot`.
-    pub fn status(&self, snapshot: &Snapshot, now: Monotonic) -> Status {
+    /// Everything about the director, with the live counters of `snapshot`, and what each monitor
+    /// found last.
+    pub fn status(
+        &self,
+        snapshot: &Snapshot,
+        latest: &[(MonitorId, Finding)],
+        now: Monotonic,
+    ) -> Status {
+        let latest = latest.iter().map(|(id, finding)| (id, finding)).collect();
         let services = self.intent.iter().flat_map(|intent| &intent.services);
         let live: HashMap<ServiceKey, &LiveService> = snapshot
             .services
@@ -53,7 +59,10 @@ impl Director {
             },
             addresses: self.address_statuses(),
             services: services
-                .map(|service| self.service_status(service, live.get(&service.key).copied(), now))
+                .map(|service| {
+                    let live = live.get(&service.key).copied();
+                    self.service_status(service, live, &latest, now)
+                })
                 .collect(),
         }
     }
@@ -86,7 +95,7 @@ impl Director {
         let up = self
             .servers
             .values()
-            .filter(|watched| watched.standing == Standing::Up)
+            .filter(|watched| watched.health.standing() == Standing::Up)
             .count();
         let mut line = format!(
             "{services} virtual services, {up} of {} real servers up",
@@ -129,6 +138,7 @@ impl Director {
         &self,
         wanted: &WantedService,
         live: Option<&LiveService>,
+        latest: &BTreeMap<&MonitorId, &Finding>,
         now: Monotonic,
     ) -> ServiceStatus {
         ServiceStatus {
@@ -137,10 +147,11 @@ impl Director {
             scheduler: wanted.scheduler,
             traffic: live.map(|live| live.traffic).unwrap_or_default(),
             rates: self.rates.service(wanted.key),
+            quorum: self.quorum_status(wanted),
             servers: wanted
                 .servers
                 .iter()
-                .map(|server| self.server_status(wanted, server, live, now))
+                .map(|server| self.server_status(wanted, server, live, latest, now))
                 .collect(),
         }
     }
@@ -150,6 +161,7 @@ impl Director {
         service: &WantedService,
         wanted: &WantedServer,
         live: Option<&LiveService>,
+        latest: &BTreeMap<&MonitorId, &Finding>,
         now: Monotonic,
     ) -> ServerStatus {
         let key = wanted.server.key;
@@ -175,44 +187,7 @@ impl Director {
                 Some(live) => live.next_hop,
                 None => self.hops.get(&key.address).copied().flatten(),
             },
-        }
-    }
-
-    fn server_state(
-        &self,
-        service: &WantedService,
-        wanted: &WantedServer,
-        live: Option<&LiveServer>,
-        now: Monotonic,
-    ) -> (ServerState, Duration, Option<String>) {
-        let id = MonitorId {
-            service: service.key,
-            server: wanted.server.key,
-        };
-        let Some(watched) = self.servers.get(&id) else {
-            let since = now.since(self.loaded);
-            let reason = "switched off in the configuration".to_owned();
-            return (ServerState::Inactive, since, Some(reason));
-        };
-        let since = now.since(watched.since);
-        match &watched.standing {
-            Standing::Checking { adopted: None } => (ServerState::Checking, since, None),
-            Standing::Checking { adopted: Some(_) } => {
-                let reason = "as the data plane was found, until the first check".to_owned();
-                (ServerState::Checking, since, Some(reason))
-            }
-            Standing::Up if wanted.server.weight == 0 => {
-                let reason = "weight 0 in the configuration".to_owned();
-                (ServerState::Quiesced, since, Some(reason))
-            }
-            Standing::Up => (ServerState::Up, since, None),
-            Standing::Down { failure, .. } => {
-                let state = match live {
-                    Some(_) => ServerState::Quiesced,
-                    None => ServerState::Down,
-                };
-                (state, since, Some(failure.to_string()))
-            }
+            watch: self.watch_status(service, wanted, latest, now),
         }
     }
 }

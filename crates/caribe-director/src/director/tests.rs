@@ -1,8 +1,9 @@
 //! The core, one behaviour at a time.
 
-use caribe_config::config::{Config, Monitor, RealServer, VirtualService};
+use caribe_config::config::{Config, Monitor, MonitorKind, RealServer, VirtualService};
 use caribe_dataplane::{Applied, LiveService};
-use caribe_health::{Check, Presumption, ProbeFailure, Settings, Verdict};
+use caribe_health::probe::{Code, Finding, Text};
+use caribe_health::{MonitorName, News, Presumption, Report};
 use caribe_model::{
     Forwarding, Protocol, Scheduler, SchedulerOptions, Server, ServerKey, Service, ServiceKey,
 };
@@ -41,6 +42,7 @@ pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
     VirtualService {
         active: true,
         monitor: Monitor {
+            kind: MonitorKind::Tcp,
             timeout: Duration::from_secs(6),
             reentry: Duration::from_secs(15),
             ..Monitor::default()
@@ -66,6 +68,7 @@ pub(super) fn setup() -> Setup {
         adopted: None,
         attached: BTreeSet::from(["eth0".to_owned()]),
         remembered: Vec::new(),
+        orders: BTreeMap::new(),
     }
 }
 
@@ -77,8 +80,8 @@ pub(super) fn loaded(config: Config) -> Event {
     }
 }
 
-pub(super) fn id(vip: u8, host: u8) -> MonitorId {
-    MonitorId {
+pub(super) fn id(vip: u8, host: u8) -> ServerId {
+    ServerId {
         service: ServiceKey::Address {
             protocol: Protocol::Tcp,
             address: address(&format!("192.0.2.{vip}")),
@@ -91,14 +94,34 @@ pub(super) fn id(vip: u8, host: u8) -> MonitorId {
     }
 }
 
-pub(super) fn failure(id: MonitorId) -> ProbeFailure {
-    ProbeFailure::Refused {
-        target: id.target(),
+pub(super) fn finding(code: Code) -> Finding {
+    Finding {
+        code,
+        text: Text::new("as a test wants it"),
+        latency: Duration::from_millis(1),
+        reading: None,
     }
 }
 
-pub(super) fn down(id: MonitorId) -> Event {
-    Event::Verdict(id, Verdict::Down(failure(id)))
+/// The verdict of one of a server's monitors.
+pub(super) fn judged(server: ServerId, monitor: &str, passed: bool) -> Report {
+    let code = if passed { Code::L4Ok } else { Code::L4Refused };
+    let finding = finding(code);
+    Report {
+        id: MonitorId {
+            server,
+            name: MonitorName::from(monitor),
+        },
+        news: News::Verdict { passed, finding },
+    }
+}
+
+pub(super) fn up(server: ServerId) -> Event {
+    Event::Report(judged(server, "tcp", true))
+}
+
+pub(super) fn down(server: ServerId) -> Event {
+    Event::Report(judged(server, "tcp", false))
 }
 
 /// A director that has loaded `config`, put its table in place and its addresses up.
@@ -178,7 +201,7 @@ fn a_server_enters_with_its_first_success_and_leaves_with_its_failure() {
     let two = config(vec![service(1, vec![server(1, 3), server(2, 1)])]);
     let mut director = running(setup(), two);
     assert_eq!(weights(&director), []);
-    let effects = director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(1));
+    let effects = director.handle(up(id(1, 1)), at(1));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 3)]);
     assert_eq!(logs(&effects), ["[ active ] making 10.0.0.1:80 available"]);
     let effects = director.handle(down(id(1, 1)), at(7));
@@ -196,12 +219,19 @@ fn a_quiesced_server_stays_with_weight_0_but_only_if_it_ever_served() {
     let mut block = service(1, vec![server(1, 3), server(2, 1)]);
     block.quiesce = true;
     let mut director = running(setup(), config(vec![block]));
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(1));
+    director.handle(up(id(1, 1)), at(1));
     director.handle(down(id(1, 1)), at(2));
     director.handle(down(id(1, 2)), at(2));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 0)]);
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(20));
-    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 3)]);
+    director.handle(up(id(1, 1)), at(20));
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    // Its checks are 6 s apart, so its weight doubles every third.
+    director.handle(Event::Tick, at(37));
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    for (second, weight) in [(38, 2), (56, 3), (90, 3)] {
+        director.handle(Event::Tick, at(second));
+        assert_eq!(weights(&director), [("10.0.0.1".to_owned(), weight)]);
+    }
 }
 
 #[test]
@@ -213,7 +243,7 @@ fn a_burst_of_verdicts_is_applied_once() {
             (1..=9).map(|host| server(host, 1)).collect(),
         )]),
     );
-    let verdicts = (1..=9).map(|host| Event::Verdict(id(1, host), Verdict::Up));
+    let verdicts = (1..=9).map(|host| up(id(1, host)));
     let effects = director.handle_all(verdicts, at(1));
     assert_eq!(weights(&director).len(), 9);
     let applied: Vec<_> = effects
@@ -231,9 +261,9 @@ fn a_reload_touches_only_what_changed() {
     ]);
     let mut director = running(setup(), before);
     for host in [1, 2] {
-        director.handle(Event::Verdict(id(1, host), Verdict::Up), at(1));
+        director.handle(up(id(1, host)), at(1));
     }
-    director.handle(Event::Verdict(id(2, 3), Verdict::Up), at(1));
+    director.handle(up(id(2, 3)), at(1));
     director.handle(Event::Applied(Ok(Applied::default())), at(1));
 
     let effects = director.handle(Event::ReloadRequested, at(2));
@@ -252,7 +282,7 @@ fn a_reload_touches_only_what_changed() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::StartMonitor(id, ..) => Some(('+', *id)),
-            Effect::StopMonitor(id) => Some(('-', *id)),
+            Effect::StopMonitor(id) => Some(('-', id.server)),
             Effect::RetuneMonitor(id, _) => Some(('~', *id)),
             _ => None,
         })
@@ -285,18 +315,20 @@ fn a_reload_touches_only_what_changed() {
 #[test]
 fn retuned_monitors_keep_their_verdict() {
     let mut director = running(setup(), config(vec![service(1, vec![server(1, 1)])]));
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(1));
+    director.handle(up(id(1, 1)), at(1));
     let mut block = service(1, vec![server(1, 1)]);
     block.monitor.timeout = Duration::from_secs(2);
     director.handle(Event::Applied(Ok(Applied::default())), at(1));
     director.handle(Event::ReloadRequested, at(2));
     let effects = director.handle(loaded(config(vec![block])), at(2));
-    let settings = Settings {
-        check: Check::Tcp,
-        timeout: Duration::from_secs(2),
-        reentry: Duration::from_secs(15),
-    };
-    assert!(effects.contains(&Effect::RetuneMonitor(id(1, 1), settings)));
+    let retuned: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::RetuneMonitor(id, settings) => Some((*id, settings.timing.interval)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(retuned, [(id(1, 1), Duration::from_secs(2))]);
     assert_eq!(weights(&director).len(), 1);
     assert!(
         effects.contains(&Effect::Notify(Notification::Ready)),
@@ -307,7 +339,7 @@ fn retuned_monitors_keep_their_verdict() {
 #[test]
 fn a_broken_file_changes_nothing_and_says_why() {
     let mut director = running(setup(), config(vec![service(1, vec![server(1, 1)])]));
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(1));
+    director.handle(up(id(1, 1)), at(1));
     director.handle(Event::Applied(Ok(Applied::default())), at(1));
     let table = director.desired().clone();
     director.handle(Event::ReloadRequested, at(2));
@@ -327,7 +359,7 @@ fn a_broken_file_changes_nothing_and_says_why() {
     assert_eq!(*director.desired(), table);
     assert_eq!(
         director
-            .status(&Snapshot::default(), at(3))
+            .status(&Snapshot::default(), &[], at(3))
             .configuration
             .refused
             .len(),
@@ -420,7 +452,9 @@ fn an_adopted_quiesced_server_stays_quiesced_until_it_is_good() {
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 0)]);
     director.handle(down(id(1, 1)), at(1));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 0)]);
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(2));
+    director.handle(up(id(1, 1)), at(2));
+    assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 1)]);
+    director.handle(Event::Tick, at(60));
     assert_eq!(weights(&director), [("10.0.0.1".to_owned(), 5)]);
 }
 
@@ -479,7 +513,7 @@ fn a_stop_takes_addresses_off_first_then_the_data_plane_then_ends() {
     let mut director = running(setup(), config(vec![service(1, vec![server(1, 1)])]));
     let effects = director.handle(Event::ShutdownRequested, at(5));
     assert!(effects.contains(&Effect::Notify(Notification::Stopping)));
-    assert!(effects.contains(&Effect::StopMonitor(id(1, 1))));
+    assert!(effects.contains(&Effect::StopMonitor(judged(id(1, 1), "tcp", true).id)));
     assert!(effects.contains(&Effect::RemoveAddress(floating(1))));
     assert!(!effects.contains(&Effect::RemoveDataplane));
     let effects = director.handle(Event::AddressRemoved(floating(1), Ok(true)), at(5));
@@ -597,12 +631,12 @@ fn a_start_that_fails_leaves_an_adopted_data_plane_alone() {
 #[test]
 fn a_table_that_is_refused_later_is_tried_again() {
     let mut director = running(setup(), config(vec![service(1, vec![server(1, 1)])]));
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(1));
+    director.handle(up(id(1, 1)), at(1));
     let effects = director.handle(Event::Applied(Err("no memory".to_owned())), at(1));
     assert_eq!(logs(&effects), ["no memory"]);
     assert_eq!(
         director
-            .status(&Snapshot::default(), at(1))
+            .status(&Snapshot::default(), &[], at(1))
             .dataplane
             .problem
             .as_deref(),
@@ -649,7 +683,7 @@ fn an_interface_that_is_missing_is_tried_again_and_said_once() {
     );
     let problem = |director: &Director| {
         director
-            .status(&Snapshot::default(), at(1))
+            .status(&Snapshot::default(), &[], at(1))
             .dataplane
             .problem
     };
@@ -676,7 +710,7 @@ fn inactive_services_and_servers_are_left_alone_and_marks_are_not() {
     half.servers[1].active = false;
     let director = running(setup(), config(vec![inactive, marked, half]));
     let watched: Vec<_> = director.servers.keys().copied().collect();
-    let marked = MonitorId {
+    let marked = ServerId {
         service: ServiceKey::Mark {
             family: caribe_model::Family::V4,
             mark: std::num::NonZeroU32::new(7).expect("not zero"),
@@ -726,6 +760,10 @@ fn sweeps_and_samples_do_not_pile_up() {
     assert_eq!(count(&effects, &Effect::Sweep), 1);
     let effects = director.handle(Event::Swept(Err("no".to_owned())), at(10));
     assert_eq!(logs(&effects), Vec::<String>::new(), "said once");
+}
+
+pub(super) fn sorry(host: u8) -> RealServer {
+    server(host, 1)
 }
 
 #[test]

@@ -10,18 +10,21 @@ use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::chronicle::Chronicle;
 use super::control::{Control, Query};
 use super::loading::{Loaded, load};
 use super::manager::{Watchdog, notify};
 use super::memory::{recall, remember};
+use super::notifier::Notifier;
 use super::plane::Plane;
 use super::runtime_dir::RuntimeDir;
 use super::saving::save_now;
-use super::{DirectorError, Options, journal};
+use super::{DirectorError, Options, journal, order_book};
 use crate::{Change, ChangeRefusal, Director, Effect, Ending, Event, Intent, Setup};
 
 /// Time between two [`Event::Tick`]s.
@@ -30,6 +33,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// The most verdicts that are put into one table.
 const BURST: usize = 1024;
 
+/// Operators' orders, in the directory of what outlives a reboot.
+const ORDER_BOOK: &str = "orders.json";
+
 pub(super) struct Actor {
     director: Director,
     clock: Clock,
@@ -37,6 +43,9 @@ pub(super) struct Actor {
     /// The configuration as it was last read and found legal.
     read: watch::Sender<Source>,
     memory: PathBuf,
+    order_book: PathBuf,
+    chronicle: Chronicle,
+    notifier: Notifier,
     plane: Plane,
     network: Network,
     watch: WatchHandle,
@@ -100,6 +109,11 @@ impl Actor {
             );
             Vec::new()
         });
+        let order_book = options.state_dir.join(ORDER_BOOK);
+        let orders = order_book::read(&order_book).map_err(|error| DirectorError::Orders {
+            path: order_book.clone(),
+            reason: error.to_string(),
+        })?;
         let signals = |kind: SignalKind| {
             signal(kind).map_err(|source| DirectorError::System {
                 action: "handle signals",
@@ -117,7 +131,12 @@ impl Actor {
 
         let (watch, hops) = Watcher::spawn(network.clone(), changes);
         let (monitors, reports) =
-            caribe_health::spawn(clock, Limits::default(), u64::from(std::process::id()));
+            caribe_health::spawn(clock, limits(), u64::from(std::process::id())).map_err(
+                |source| DirectorError::System {
+                    action: "start the thread of the monitors",
+                    source,
+                },
+            )?;
         let (later, later_events) = mpsc::unbounded_channel();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,6 +147,7 @@ impl Actor {
             adopted,
             attached: intent.interfaces,
             remembered,
+            orders,
         };
         let read = watch::Sender::new(source.clone());
         let loaded = Event::from(Loaded::Usable {
@@ -141,6 +161,9 @@ impl Actor {
             config: options.config,
             read,
             memory: directory.memory(),
+            order_book,
+            chronicle: Chronicle::new(),
+            notifier: Notifier::start(),
             plane,
             network,
             watch,
@@ -181,13 +204,13 @@ impl Actor {
                 self.watchdog.rest(self.clock.now());
                 self.check_companions()?;
             }
-            let burst = matches!(event, Event::Verdict(..));
+            let burst = matches!(event, Event::Report(_));
             let mut events = vec![event];
             while burst && events.len() < BURST {
-                let Ok(Report { id, verdict }) = self.sources.reports.try_recv() else {
+                let Ok(report) = self.sources.reports.try_recv() else {
                     break;
                 };
-                events.push(Event::Verdict(id, verdict));
+                events.push(Event::Report(report));
             }
             for effect in self.director.handle_all(events, self.clock.now()) {
                 if let Effect::End(ending) = effect {
@@ -208,7 +231,10 @@ impl Actor {
     fn check_companions(&self) -> Result<(), DirectorError> {
         let gone = [
             (self.plane.is_broken(), "the thread of the data plane"),
-            (self.sources.reports.is_closed(), "the task of the monitors"),
+            (
+                self.sources.reports.is_closed(),
+                "the thread of the monitors",
+            ),
             (
                 self.sources.hops.is_closed(),
                 "the task that watches next hops",
@@ -228,6 +254,8 @@ impl Actor {
             Effect::Log(notice) => journal::write(&notice),
             Effect::Notify(notification) => notify(&notification),
             Effect::ReadConfig => {
+                // Certificates may have changed with the file, or without it.
+                self.monitors.reread();
                 let (path, later) = (self.config.clone(), self.later.clone());
                 let read = self.read.clone();
                 tokio::spawn(async move {
@@ -299,6 +327,25 @@ impl Actor {
                     ))
                 });
             }
+            Effect::KeepOrders(orders) => {
+                let path = self.order_book.display();
+                return order_book::write(&self.order_book, orders)
+                    .err()
+                    .map(|error| {
+                        Event::OrdersNotKept(format!(
+                            "cannot write {path}: {error}; the orders that stand will be lost when \
+                         this director ends"
+                        ))
+                    });
+            }
+            Effect::Tell(happening, program) => {
+                if let Some(program) = program {
+                    self.notifier.notify(program, &happening);
+                }
+                let at = since_1970().as_millis();
+                self.chronicle
+                    .note(*happening, u64::try_from(at).unwrap_or(u64::MAX));
+            }
             Effect::AddAddress(floating) => {
                 let added = self.network.add_address(&spec(&floating)).await;
                 return Some(Event::AddressAdded(floating, added.map_err(words)));
@@ -331,7 +378,8 @@ impl Actor {
             Query::Status(answer) => {
                 let now = self.clock.now();
                 let snapshot = self.snapshot().await;
-                let status = snapshot.map(|snapshot| self.director.status(&snapshot, now));
+                let latest = self.monitors.latest().await;
+                let status = snapshot.map(|snapshot| self.director.status(&snapshot, &latest, now));
                 drop(answer.send(status));
             }
             Query::Table(answer) => {
@@ -346,6 +394,25 @@ impl Actor {
                 });
             }
             Query::Change(changes, answer) => drop(answer.send(self.change(&changes).await)),
+            Query::Order(request, by, answer) => {
+                let (given, now) = (since_1970().as_secs(), self.clock.now());
+                let ordered = match self.director.order(request, &by, given, now) {
+                    Ok(effects) => {
+                        for effect in effects {
+                            let event = self.run_effect(effect).await;
+                            self.ended.extend(event);
+                        }
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                drop(answer.send(ordered));
+            }
+            Query::History(query, answer) => {
+                let history = self.director.history(&query, self.clock.now());
+                drop(answer.send(Ok(history)));
+            }
+            Query::Happenings(after, answer) => drop(answer.send(self.chronicle.after(after))),
             Query::Save(answer) => {
                 let (table, interface) = match self.director.to_save() {
                     Ok(wanted) => wanted,
@@ -401,13 +468,60 @@ impl Sources {
             Some(()) = self.interrupt.recv() => Event::ShutdownRequested,
             Some(()) = self.hangup.recv() => Event::ReloadRequested,
             Some(event) = self.later.recv() => event,
-            Some(Report { id, verdict }) = self.reports.recv() => Event::Verdict(id, verdict),
+            Some(report) = self.reports.recv() => Event::Report(report),
             Some((address, hop)) = self.hops.recv() => Event::NextHop(address, hop),
             Some(query) = self.queries.recv() => return Incoming::Query(query),
             _ = self.tick.tick() => Event::Tick,
         };
         Incoming::Event(event)
     }
+}
+
+/// Bounds on probes by what the process may open: half of it, so that the rest of the director
+/// is never short.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, hard)) => {
+            let half = usize::try_from(raised(soft, hard) / 2).unwrap_or(usize::MAX);
+            Limits {
+                probes_in_flight: limits.probes_in_flight.min(half),
+                ..limits
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell how many files may be open");
+            limits
+        }
+    }
+}
+
+/// Raises the number of files that may be open as far as it is of use and allowed.
+fn raised(soft: u64, hard: u64) -> u64 {
+    const USEFUL: u64 = 65_536 + 1024;
+    let wanted = hard.min(USEFUL);
+    if soft >= wanted {
+        return soft;
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        Ok(()) => wanted,
+        Err(error) => {
+            tracing::warn!(%error, soft, wanted, "cannot raise the number of open files");
+            soft
+        }
+    }
+}
+
+/// Now, since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the wall clock is for people who read it; nothing is decided by it"
+)]
+fn since_1970() -> Duration {
+    let now = std::time::SystemTime::now();
+    // A clock before 1970 is not set at all.
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Sends the end of an effect to the actor; when that has gone, nobody waits for it.

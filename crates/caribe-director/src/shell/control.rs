@@ -9,11 +9,16 @@
 //! | `POST /v1/overrides` | makes the [`Change`] in the body: 204 |
 //! | `POST /v1/overrides/batch` | makes up to [`ControlPaths::LARGEST_BATCH`] [`Change`]s, one after the other: an array that has `null` for each, or its [`ChangeRefusal`] |
 //! | `DELETE /v1/overrides` | makes everything as configured again: 204 |
+//! | `POST /v1/orders` | takes the operator's order in the body, an [`OrderRequest`]: 204 |
+//! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`crate::HappeningsQuery`] |
+//! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
 //! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
 //! with the [`ChangeRefusal`] beside the words, as `"refusal"`.
+
+mod watching;
 
 use std::fs;
 use std::io;
@@ -27,7 +32,7 @@ use axum::extract::{DefaultBodyLimit, Query as Parameters, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use caribe_dataplane::Snapshot;
 use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
@@ -35,11 +40,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::DirectorError;
+use super::peer::Peer;
 use crate::{
-    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, LiveTable, SaveReport, Status,
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HistoryQuery,
+    LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
 };
 
 /// Connections at one time; more wait in the socket's backlog.
@@ -75,6 +82,12 @@ impl ControlPaths {
     pub const BATCH: &'static str = "/v1/overrides/batch";
     /// Most changes of one batch.
     pub const LARGEST_BATCH: usize = 2_000;
+    /// Path of operators' orders.
+    pub const ORDERS: &'static str = "/v1/orders";
+    /// Path of what happened.
+    pub const EVENTS: &'static str = "/v1/events";
+    /// Path of what happened to servers in the last day.
+    pub const HISTORY: &'static str = "/v1/history";
     /// Path where what was changed by hand is written into the configuration file.
     pub const SAVE: &'static str = "/v1/save";
     /// Path where counters are zeroed.
@@ -98,6 +111,18 @@ pub(super) enum Query {
         ConnectionsQuery,
         oneshot::Sender<Result<ConnectionsPage, String>>,
     ),
+    /// An order, and who gives it.
+    Order(
+        OrderRequest,
+        String,
+        oneshot::Sender<Result<(), OrderRefusal>>,
+    ),
+    History(
+        HistoryQuery,
+        oneshot::Sender<Result<Vec<ServerHistory>, String>>,
+    ),
+    /// What happened after that number.
+    Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
     Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
     Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
@@ -156,7 +181,13 @@ async fn accept(listener: UnixListener, router: Router) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let router = match stream.peer_cred() {
+                    Ok(credentials) => router.clone().layer(Extension(Peer::new(credentials))),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot tell who is on the control socket");
+                        continue;
+                    }
+                };
                 tokio::spawn(async move {
                     serve(stream, router).await;
                     drop(place);
@@ -194,6 +225,9 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
             ControlPaths::BATCH,
             post(batch).layer(DefaultBodyLimit::max(LARGEST_BATCH_BODY)),
         )
+        .route(ControlPaths::ORDERS, post(watching::order))
+        .route(ControlPaths::EVENTS, get(watching::events))
+        .route(ControlPaths::HISTORY, get(watching::history))
         .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
@@ -315,7 +349,7 @@ async fn make(queries: &mpsc::Sender<Query>, change: Change) -> Response {
     settled(results.and_then(|mut results| results.pop()))
 }
 
-fn settled(result: Option<Result<(), ChangeRefusal>>) -> Response {
+fn settled<R: std::fmt::Display + serde::Serialize>(result: Option<Result<(), R>>) -> Response {
     match result {
         Some(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Some(Err(refusal)) => {

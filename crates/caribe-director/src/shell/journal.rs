@@ -46,15 +46,16 @@ impl Fields {
         match notice {
             Notice::ServiceStarted { key, .. }
             | Notice::ServiceStopped { key, .. }
-            | Notice::NoServers { key, .. } => fields.service = Some(key.to_string()),
-            Notice::ServerUp(id) | Notice::MonitorStarted(id) => {
+            | Notice::NoServers { key, .. }
+            | Notice::SorryServer { key, .. } => fields.service = Some(key.to_string()),
+            Notice::ServerUp(id) | Notice::MonitorStarted(id) | Notice::Ordered { id, .. } => {
                 fields.service = Some(id.service.to_string());
                 fields.server = Some(id.server.to_string());
             }
-            Notice::ServerDown(id, failure) => {
+            Notice::ServerDown(id, finding) => {
                 fields.service = Some(id.service.to_string());
                 fields.server = Some(id.server.to_string());
-                fields.reason = Some(failure.to_string());
+                fields.reason = Some(finding.to_string());
             }
             Notice::DrainStarted(service, server, _)
             | Notice::Drained(service, server)

@@ -6,8 +6,8 @@ use caribe_model::{Forwarding, MacAddress, NextHop, Protocol, Scheduler, Service
 
 use super::*;
 use crate::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, TableStatus,
-    TrafficRates,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, QuorumStatus,
+    TableStatus, TrafficRates, WatchStatus,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -43,6 +43,7 @@ fn server(name: &str, place: &str, state: ServerState) -> ServerStatus {
             source_address: address("10.0.0.254"),
             mtu: 1500,
         }),
+        watch: WatchStatus::default(),
     }
 }
 
@@ -116,6 +117,7 @@ fn status() -> Status {
                 ..Traffic::default()
             },
             rates: TrafficRates::default(),
+            quorum: QuorumStatus::default(),
             servers: vec![
                 server("web1", "10.0.0.1", ServerState::Up),
                 server("web2", "10.0.0.2", ServerState::Down),

@@ -1,13 +1,18 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use caribe_model::Protocol;
+use caribe_model::{Protocol, ServerKey, ServiceKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Check;
+use crate::probe::agent::AgentReport;
+use crate::probe::ssh::SshCheck;
+use crate::probe::tcp::TcpCheck;
+use crate::probe::{Check, Code, Load, Target, Text};
+use crate::{MonitorName, Timing};
 
-fn id(host: u8) -> MonitorId {
-    MonitorId {
+fn server(host: u8) -> ServerId {
+    ServerId {
         service: ServiceKey::Address {
             protocol: Protocol::Tcp,
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -20,11 +25,33 @@ fn id(host: u8) -> MonitorId {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        check: Check::Tcp,
-        timeout: Duration::from_secs(6),
-        reentry: Duration::from_secs(12),
+fn id(host: u8) -> MonitorId {
+    MonitorId {
+        server: server(host),
+        name: MonitorName::from("tcp"),
+    }
+}
+
+fn settings(host: u8, timeout: u64) -> Arc<Settings> {
+    Arc::new(Settings {
+        name: MonitorName::from("tcp"),
+        check: Arc::new(Check::Tcp(TcpCheck::default())),
+        target: Target::new(SocketAddr::from(([10, 0, 0, host], 8080))),
+        timing: Timing::piranha(Duration::from_secs(timeout), Duration::from_secs(12)),
+        advises: false,
+    })
+}
+
+fn start(host: u8) -> MonitorsEvent {
+    MonitorsEvent::Start(server(host), settings(host, 6), Presumption::Unknown)
+}
+
+fn finding(code: Code) -> Finding {
+    Finding {
+        code,
+        text: Text::new("as a test wants it"),
+        latency: Duration::from_millis(1),
+        reading: None,
     }
 }
 
@@ -32,12 +59,29 @@ fn moment(milliseconds: u64) -> Monotonic {
     Monotonic::after_origin(Duration::from_millis(milliseconds))
 }
 
-fn tickets(effects: &[MonitorsEffect]) -> Vec<Ticket> {
+fn handle(monitors: &mut Monitors, event: MonitorsEvent, now: Monotonic) -> Vec<MonitorsEffect> {
+    let mut effects = Vec::new();
+    monitors.handle(event, now, &mut effects);
+    effects
+}
+
+/// The probes that are to start: ticket and target.
+fn probes(effects: &[MonitorsEffect]) -> Vec<(Ticket, SocketAddr)> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            MonitorsEffect::Probe { ticket, .. } => Some(*ticket),
-            MonitorsEffect::Verdict(..) => None,
+            MonitorsEffect::Probe(ticket, settings) => Some((*ticket, settings.target.address)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn news(effects: &[MonitorsEffect]) -> Vec<(MonitorId, News)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            MonitorsEffect::Report(report) => Some((report.id.clone(), report.news.clone())),
+            _ => None,
         })
         .collect()
 }
@@ -45,22 +89,46 @@ fn tickets(effects: &[MonitorsEffect]) -> Vec<Ticket> {
 fn immediately(probes_in_flight: usize) -> Limits {
     Limits {
         probes_in_flight,
+        programs_in_flight: 1,
         spread: Duration::ZERO,
+        starts_per_second: u32::MAX,
     }
 }
 
 #[test]
-fn first_probes_are_spread_and_within_bounds() {
+fn first_probes_are_spread_and_paced() {
     let mut monitors = Monitors::new(Limits::default(), 7);
     for host in 0..200 {
-        let event = MonitorsEvent::Start(id(host), settings(), Presumption::Unknown);
-        monitors.handle(event, Monotonic::ORIGIN);
+        handle(&mut monitors, start(host), Monotonic::ORIGIN);
     }
-    let halfway = monitors.handle(MonitorsEvent::Woke, moment(250));
-    let rest = monitors.handle(MonitorsEvent::Woke, moment(500));
-    let (halfway, rest) = (tickets(&halfway).len(), tickets(&rest).len());
+    let halfway = probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(250))).len();
+    let rest = probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(500))).len();
     assert!((60..140).contains(&halfway), "{halfway} in the first half");
     assert!(halfway + rest >= 199, "all but those started at once");
+
+    let limits = Limits {
+        starts_per_second: 100,
+        spread: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut monitors = Monitors::new(limits, 7);
+    let mut started = 0;
+    for host in 0..200 {
+        started += probes(&handle(&mut monitors, start(host), Monotonic::ORIGIN)).len();
+    }
+    for second in 1..=2 {
+        started += probes(&handle(
+            &mut monitors,
+            MonitorsEvent::Woke,
+            moment(second * 1000),
+        ))
+        .len();
+        let expected = usize::try_from(second).expect("small") * 100;
+        assert!(
+            started.abs_diff(expected) <= 1,
+            "{started} after {second} s"
+        );
+    }
 }
 
 #[test]
@@ -68,34 +136,69 @@ fn no_more_probes_than_allowed_and_the_longest_overdue_goes_first() {
     let mut monitors = Monitors::new(immediately(2), 0);
     let mut started = Vec::new();
     for host in 0..5 {
-        let event = MonitorsEvent::Start(id(host), settings(), Presumption::Unknown);
-        started.extend(tickets(&monitors.handle(event, moment(host.into()))));
+        started.extend(probes(&handle(
+            &mut monitors,
+            start(host),
+            moment(host.into()),
+        )));
     }
     assert_eq!(started.len(), 2);
     assert_eq!(monitors.next_wake(), None, "only the end of a probe helps");
-    let effects = monitors.handle(MonitorsEvent::Probed(started[0], Ok(())), moment(100));
-    assert_eq!(effects[0], MonitorsEffect::Verdict(id(0), Verdict::Up));
-    assert!(
-        matches!(effects[1], MonitorsEffect::Probe { target, .. } if target == id(2).target()),
-        "{effects:?}"
+    let end = MonitorsEvent::Probed(started[0].0, finding(Code::L4Ok));
+    let effects = handle(&mut monitors, end, moment(100));
+    assert_eq!(news(&effects)[0].0, id(0));
+    assert_eq!(
+        probes(&effects)[0].1,
+        SocketAddr::from(([10, 0, 0, 2], 8080))
     );
     assert_eq!(monitors.probes_in_flight(), 2);
 }
 
 #[test]
+fn programs_have_a_bound_of_their_own_and_stop_nobody_else() {
+    let mut monitors = Monitors::new(immediately(10), 0);
+    let program = |host| {
+        let settings = Settings {
+            check: Arc::new(Check::Ssh(SshCheck::default())),
+            ..Settings::clone(&settings(host, 6))
+        };
+        MonitorsEvent::Start(server(host), Arc::new(settings), Presumption::Unknown)
+    };
+    let mut started = Vec::new();
+    for event in [program(1), program(2), start(3), program(4), start(5)] {
+        started.extend(probes(&handle(&mut monitors, event, moment(1))));
+    }
+    let hosts = |started: &[(Ticket, SocketAddr)]| -> Vec<String> {
+        started
+            .iter()
+            .map(|(_, target)| target.ip().to_string())
+            .collect()
+    };
+    assert_eq!(hosts(&started), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);
+    let end = MonitorsEvent::Probed(started[0].0, finding(Code::ProgramOk));
+    let next = probes(&handle(&mut monitors, end, moment(2)));
+    assert_eq!(hosts(&next), ["10.0.0.2"]);
+    let end = MonitorsEvent::Probed(next[0].0, finding(Code::ProgramOk));
+    let next = probes(&handle(&mut monitors, end, moment(3)));
+    assert_eq!(hosts(&next), ["10.0.0.4"]);
+}
+
+#[test]
 fn a_stopped_monitors_probe_is_no_news_but_holds_its_place() {
     let mut monitors = Monitors::new(immediately(1), 0);
-    let start = MonitorsEvent::Start(id(1), settings(), Presumption::Unknown);
-    let first = tickets(&monitors.handle(start.clone(), moment(0)));
-    monitors.handle(MonitorsEvent::Stop(id(1)), moment(10));
+    let first = probes(&handle(&mut monitors, start(1), moment(0)));
+    handle(&mut monitors, MonitorsEvent::Stop(id(1)), moment(10));
+    assert!(monitors.is_empty());
     assert_eq!(
-        monitors.handle(start, moment(20)),
+        handle(&mut monitors, start(1), moment(20)),
         [],
         "its socket is still open"
     );
-    let effects = monitors.handle(MonitorsEvent::Probed(first[0], Ok(())), moment(30));
+    let end = MonitorsEvent::Probed(first[0].0, finding(Code::L4Ok));
+    let effects = handle(&mut monitors, end, moment(30));
+    assert_eq!(news(&effects), []);
     assert!(
-        matches!(effects[..], [MonitorsEffect::Probe { ticket, .. }] if ticket != first[0]),
+        matches!(probes(&effects)[..], [(ticket, _)] if ticket != first[0].0),
         "the new monitor probes by itself: {effects:?}"
     );
 }
@@ -103,30 +206,139 @@ fn a_stopped_monitors_probe_is_no_news_but_holds_its_place() {
 #[test]
 fn starting_a_running_monitor_again_keeps_what_it_knows() {
     let mut monitors = Monitors::new(immediately(8), 0);
-    let start = MonitorsEvent::Start(id(1), settings(), Presumption::Unknown);
-    let first = tickets(&monitors.handle(start.clone(), moment(0)));
-    monitors.handle(MonitorsEvent::Probed(first[0], Ok(())), moment(1));
-    assert_eq!(monitors.handle(start, moment(2)), []);
-    assert_eq!(monitors.next_wake(), Some(moment(6000)));
+    let first = probes(&handle(&mut monitors, start(1), moment(0)));
+    let end = MonitorsEvent::Probed(first[0].0, finding(Code::L4Ok));
+    handle(&mut monitors, end, moment(1));
+    assert_eq!(handle(&mut monitors, start(1), moment(2)), []);
+    assert_eq!(monitors.len(), 1);
+    assert_eq!(
+        probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(5999))),
+        []
+    );
+    let again = handle(&mut monitors, MonitorsEvent::Woke, moment(6000));
+    assert_eq!(probes(&again).len(), 1);
+}
+
+#[test]
+fn retuning_cuts_a_long_wait_short() {
+    let mut monitors = Monitors::new(immediately(8), 0);
+    let long = MonitorsEvent::Start(server(1), settings(1, 60), Presumption::Unknown);
+    let first = probes(&handle(&mut monitors, long, moment(0)));
+    let end = MonitorsEvent::Probed(first[0].0, finding(Code::L4Ok));
+    handle(&mut monitors, end, moment(1));
+    let retune = MonitorsEvent::Retune(server(1), settings(1, 5));
+    handle(&mut monitors, retune, moment(10_000));
+    assert_eq!(
+        probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(14_999))),
+        []
+    );
+    let woken = handle(&mut monitors, MonitorsEvent::Woke, moment(15_000));
+    assert_eq!(probes(&woken).len(), 1);
+    assert_eq!(
+        probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(60_000))),
+        [],
+        "the old timer is out of date"
+    );
+}
+
+/// Ends the one probe that is under way a millisecond after its start, and starts the next ten
+/// seconds later.
+fn round(
+    monitors: &mut Monitors,
+    ticket: Ticket,
+    found: Finding,
+    number: u64,
+) -> (Vec<MonitorsEffect>, Ticket) {
+    let now = number * 10_001 + 1;
+    let effects = handle(monitors, MonitorsEvent::Probed(ticket, found), moment(now));
+    let woken = handle(monitors, MonitorsEvent::Woke, moment(now + 10_000));
+    (effects, probes(&woken)[0].0)
+}
+
+#[test]
+fn the_directors_own_trouble_is_told_once_and_judges_nobody() {
+    let mut monitors = Monitors::new(immediately(8), 0);
+    let ticket = probes(&handle(&mut monitors, start(1), moment(0)))[0].0;
+    let (effects, ticket) = round(&mut monitors, ticket, finding(Code::Local), 0);
+    assert!(
+        matches!(&effects[..], [MonitorsEffect::Blind(..)]),
+        "{effects:?}"
+    );
+    let (effects, ticket) = round(&mut monitors, ticket, finding(Code::Local), 1);
+    assert_eq!(effects, []);
+    let (effects, ticket) = round(&mut monitors, ticket, finding(Code::L4Refused), 2);
+    assert!(
+        matches!(
+            &news(&effects)[..],
+            [(_, News::Verdict { passed: false, .. })]
+        ),
+        "{effects:?}"
+    );
+    let (effects, _) = round(&mut monitors, ticket, finding(Code::Local), 3);
+    assert!(
+        matches!(&effects[..], [MonitorsEffect::Blind(..)]),
+        "{effects:?}"
+    );
+    let latest: Vec<Code> = monitors.latest().map(|(_, finding)| finding.code).collect();
+    assert_eq!(latest, [Code::Local]);
+}
+
+#[test]
+fn an_adviser_reads_and_never_judges() {
+    let mut monitors = Monitors::new(immediately(8), 0);
+    let adviser = Settings {
+        advises: true,
+        ..Settings::clone(&settings(1, 6))
+    };
+    let event = MonitorsEvent::Start(server(1), Arc::new(adviser), Presumption::Unknown);
+    let mut ticket = probes(&handle(&mut monitors, event, moment(0)))[0].0;
+    let agent =
+        |weight: &str| Reading::Agent(AgentReport::parse(weight.as_bytes()).expect("a word"));
+    let load = Reading::Load(Load::new(0.5).expect("a load"));
+    for (number, (reading, is_news)) in (0..).zip([
+        (agent("75%"), true),
+        (agent("75%"), false),
+        (agent("drain"), true),
+        (load.clone(), true),
+        (load, true),
+    ]) {
+        let found = Finding {
+            code: Code::L7Status,
+            reading: Some(reading.clone()),
+            ..finding(Code::L7Ok)
+        };
+        let (effects, next) = round(&mut monitors, ticket, found, number);
+        let expected = if is_news {
+            vec![News::Reading(reading)]
+        } else {
+            vec![]
+        };
+        let told: Vec<News> = news(&effects).into_iter().map(|(_, news)| news).collect();
+        assert_eq!(told, expected);
+        ticket = next;
+    }
+    let (effects, _) = round(&mut monitors, ticket, finding(Code::L4Refused), 5);
+    assert_eq!(effects, []);
 }
 
 /// One step of a random history.
 #[derive(Debug, Clone)]
-enum Step {
+enum Act {
     Start(u8),
     Stop(u8),
     Retune(u8, u64),
-    FinishOldest(bool),
+    FinishOldest(Code),
     Pass(u64),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_act() -> impl Strategy<Value = Act> {
+    let code = prop_oneof![Just(Code::L4Ok), Just(Code::L4Refused), Just(Code::Local)];
     prop_oneof![
-        (0u8..12).prop_map(Step::Start),
-        (0u8..12).prop_map(Step::Stop),
-        ((0u8..12), (1u64..10)).prop_map(|(host, timeout)| Step::Retune(host, timeout)),
-        any::<bool>().prop_map(Step::FinishOldest),
-        (0u64..4000).prop_map(Step::Pass),
+        (0u8..12).prop_map(Act::Start),
+        (0u8..12).prop_map(Act::Stop),
+        ((0u8..12), (1u64..10)).prop_map(|(host, timeout)| Act::Retune(host, timeout)),
+        code.prop_map(Act::FinishOldest),
+        (0u64..4000).prop_map(Act::Pass),
     ]
 }
 
@@ -134,51 +346,64 @@ proptest! {
     /// Whatever happens: never more sockets than allowed, never two probes of one monitor, no
     /// verdict of a monitor that is not running, and nobody is forgotten.
     #[test]
-    fn bounded_and_fair(steps in prop::collection::vec(any_step(), 1..300)) {
+    fn bounded_and_fair(acts in prop::collection::vec(any_act(), 1..300)) {
         let mut monitors = Monitors::new(immediately(3), 1);
-        let mut now = Monotonic::ORIGIN;
+        let mut now = moment(1);
         let mut running = BTreeSet::new();
-        let mut open: Vec<(Ticket, SocketAddr)> = Vec::new();
-        for step in steps {
-            let event = match step {
-                Step::Start(host) => {
+        let mut open: Vec<Ticket> = Vec::new();
+        for act in acts {
+            let event = match act {
+                Act::Start(host) => {
                     running.insert(id(host));
-                    MonitorsEvent::Start(id(host), settings(), Presumption::Unknown)
+                    start(host)
                 }
-                Step::Stop(host) => {
+                Act::Stop(host) => {
                     running.remove(&id(host));
                     MonitorsEvent::Stop(id(host))
                 }
-                Step::Retune(host, timeout) => MonitorsEvent::Retune(
-                    id(host),
-                    Settings { timeout: Duration::from_secs(timeout), ..settings() },
-                ),
-                Step::FinishOldest(good) if !open.is_empty() => {
-                    let (ticket, target) = open.remove(0);
-                    let result = if good { Ok(()) } else { Err(ProbeFailure::Refused { target }) };
-                    MonitorsEvent::Probed(ticket, result)
+                Act::Retune(host, timeout) => {
+                    MonitorsEvent::Retune(server(host), settings(host, timeout))
                 }
-                Step::FinishOldest(_) => MonitorsEvent::Woke,
-                Step::Pass(milliseconds) => {
+                Act::FinishOldest(code) if !open.is_empty() => {
+                    MonitorsEvent::Probed(open.remove(0), finding(code))
+                }
+                Act::FinishOldest(_) => MonitorsEvent::Woke,
+                Act::Pass(milliseconds) => {
                     now = now + Duration::from_millis(milliseconds);
                     MonitorsEvent::Woke
                 }
             };
-            for effect in monitors.handle(event, now) {
+            for effect in handle(&mut monitors, event, now) {
                 match effect {
-                    MonitorsEffect::Probe { ticket, target, .. } => open.push((ticket, target)),
-                    MonitorsEffect::Verdict(id, _) => prop_assert!(running.contains(&id)),
+                    MonitorsEffect::Probe(ticket, _) => open.push(ticket),
+                    MonitorsEffect::Report(report) => prop_assert!(running.contains(&report.id)),
+                    MonitorsEffect::Blind(id, _) => prop_assert!(running.contains(&id)),
                 }
             }
             prop_assert!(open.len() <= 3);
             prop_assert_eq!(open.len(), monitors.probes_in_flight());
-            prop_assert_eq!(running.len(), monitors.monitors.len());
-            for watched in monitors.monitors.values() {
-                prop_assert!(
-                    watched.wake.is_some() != watched.ticket.is_some(),
-                    "each monitor either waits or probes"
-                );
-            }
+            prop_assert_eq!(running.len(), monitors.len());
+            let probing = monitors.watched.iter().flatten();
+            let probing = probing.filter(|one| matches!(one.activity, Activity::Probing { .. }));
+            prop_assert!(probing.count() <= open.len());
         }
+        // Given time and ends, everybody is probed.
+        let mut probed = BTreeSet::new();
+        for _ in 0..100 {
+            now = now + Duration::from_secs(11);
+            let mut effects = handle(&mut monitors, MonitorsEvent::Woke, now);
+            while let Some(ticket) = open.pop() {
+                effects.extend(handle(
+                    &mut monitors,
+                    MonitorsEvent::Probed(ticket, finding(Code::L4Ok)),
+                    now,
+                ));
+            }
+            open.extend(probes(&effects).into_iter().map(|(ticket, target)| {
+                probed.insert(target);
+                ticket
+            }));
+        }
+        prop_assert_eq!(probed.len(), running.len());
     }
 }

@@ -47,8 +47,21 @@ impl Bed {
         Bed::on(net, alone, file, length)
     }
 
+    /// As [`Bed::start`], without waiting for any server to serve.
+    pub(crate) fn start_unwell(name: &str, file: &LvsCf) -> Bed {
+        let (net, alone) = network(name, 1500);
+        Bed::built(net, alone, file, 0)
+    }
+
     /// As [`Bed::with_body`], on a network that is there.
     pub(crate) fn on(net: TwoArmed, alone: Flock<File>, file: &LvsCf, length: u64) -> Bed {
+        let mut bed = Bed::built(net, alone, file, length);
+        bed.director.wait_until(None, true, SOON);
+        bed
+    }
+
+    /// All of it, with a director that answers.
+    fn built(net: TwoArmed, alone: Flock<File>, file: &LvsCf, length: u64) -> Bed {
         let body = (length > 0).then(|| {
             let path = net.lab.directory().join("body");
             Payload::create(&path, length).expect("a body")
@@ -68,15 +81,13 @@ impl Bed {
             })
             .collect();
         let director = Director::start(&net.lab, &net.director, &file.to_string());
-        let mut bed = Bed {
+        Bed {
             director,
             servers,
             body,
             net,
             _alone: alone,
-        };
-        bed.director.wait_until(None, true, SOON);
-        bed
+        }
     }
 
     pub(crate) fn client(&self) -> &Host {

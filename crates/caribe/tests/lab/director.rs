@@ -55,6 +55,8 @@ impl Director {
             .arg(&self.file)
             .arg("--runtime-dir")
             .arg(&self.runtime)
+            .arg("--state-dir")
+            .arg(self.host.file("state"))
             .arg("--pin-dir")
             .arg(&self.pins)
             .args(options)

@@ -20,6 +20,7 @@ mod bodies;
 mod failure;
 mod generic;
 mod methods;
+mod monitors;
 mod passing;
 mod refusal;
 mod reload;

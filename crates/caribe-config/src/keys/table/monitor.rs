@@ -1,6 +1,6 @@
 //! `monitor` blocks.
 
-use crate::keys::{Fallback, Key, Kind};
+use crate::keys::{Fallback, Key, Kind, Topic};
 
 use super::{INT_MAX, in_monitor};
 
@@ -66,6 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     in_monitor("through", Kind::Word(&["server", "vip"]))
         .default("server")
         .monitors(WITH_PATH)
+        .not_yet(Topic::DataPath)
         .meaning(
             "`vip`: the check is addressed to the VIP and goes the way of the data to this \
              server, so that a server which does not accept the VIP, or a broken tunnel, is \

@@ -1,6 +1,6 @@
 //! How real servers are watched: Piranha's keys and Caribe's beside them.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{INT_MAX, SECONDS, SECONDS_FROM_ONE, global, in_virtual};
 
@@ -12,7 +12,6 @@ const QUORUM: Kind = Kind::Integer {
 pub(super) const KEYS: &[Key] = &[
     global("rsh_command", Kind::Command)
         .default("rsh")
-        .not_yet(Topic::Monitoring)
         .meaning("Remote shell for `load_monitor = uptime`."),
     in_virtual("monitor", Kind::Word(&["tcp", "none"]))
         .caribe()
@@ -36,7 +35,6 @@ pub(super) const KEYS: &[Key] = &[
         .meaning("1: a failed server gets weight 0 instead of being removed."),
     in_virtual("load_monitor", Kind::Text)
         .default("none")
-        .not_yet(Topic::Weights)
         .meaning(
             "Where a server's load comes from, by which its weight is changed: `none`, `rup` \
              (rstatd), `ruptime` (rwhod), `uptime` (by `rsh_command`), `ssh` (uptime by ssh), \
@@ -51,7 +49,6 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .caribe()
-    .not_yet(Topic::Weights)
     .meaning("TCP port of the agent of `load_monitor = agent`."),
     in_virtual("load_interval", Kind::Time)
         .caribe()
@@ -59,12 +56,10 @@ pub(super) const KEYS: &[Key] = &[
             "`timeout`, or for one below 20 seconds the most of it that fits in them, as nanny \
              does",
         ))
-        .not_yet(Topic::Weights)
         .meaning("Time between two looks at a server's load."),
     in_virtual("slow_start", Kind::TimeOr(&["nanny", "off"]))
         .caribe()
         .default("nanny")
-        .not_yet(Topic::Weights)
         .neutral(&["off"])
         .meaning(
             "How a server that comes back gets its weight: it begins with a 32nd and doubles. \
@@ -75,19 +70,16 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("1")
         .unit("servers")
-        .not_yet(Topic::Quorum)
         .meaning("With fewer servers the service is down: the `sorry_server`, if any, takes over."),
     in_virtual("quorum_up", QUORUM)
         .caribe()
         .fallback(Fallback::Derived("`quorum`"))
         .unit("servers")
-        .not_yet(Topic::Quorum)
         .meaning("With so many it is up again; at least `quorum`."),
     in_virtual("keep_below", Kind::Integer { min: 0, max: 100 })
         .caribe()
         .default("0")
         .unit("percent")
-        .not_yet(Topic::Quorum)
         .meaning(
             "When fewer than this share of the servers would be left, those that fail are kept: \
              if all fail at once, it is the monitors that are wrong. 0: never.",
@@ -95,29 +87,23 @@ pub(super) const KEYS: &[Key] = &[
     in_virtual("notify", Kind::Command)
         .caribe()
         .fallback(Fallback::Derived("that of the file"))
-        .not_yet(Topic::Notification)
         .meaning("As outside all blocks, for this service alone."),
     global("notify", Kind::Command)
         .caribe()
-        .not_yet(Topic::Notification)
         .meaning(
             "Program that is run when a server or service goes up or down; what happened is in \
              its environment. Split at blanks, run without a shell.",
         ),
     in_virtual("send", Kind::EscapedText)
-        .not_yet(Topic::Monitoring)
         .neutral(&[""])
         .meaning("Text that is sent after the connect."),
     in_virtual("expect", Kind::EscapedText)
-        .not_yet(Topic::Monitoring)
         .neutral(&[""])
         .meaning("Text that is expected then, or from `send_program`."),
     in_virtual("use_regex", Kind::Boolean)
         .default("0")
-        .not_yet(Topic::Monitoring)
         .meaning("1: `expect` is a POSIX extended regular expression."),
     in_virtual("send_program", Kind::Command)
-        .not_yet(Topic::Monitoring)
         .neutral(&[""])
         .meaning("Program that checks a server instead of `send`; `%h` and `%p` are replaced."),
 ];

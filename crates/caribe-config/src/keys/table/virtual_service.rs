@@ -74,7 +74,6 @@ pub(super) const KEYS: &[Key] = &[
     .default("0")
     .meaning("Firewall mark that keys the service instead of protocol, VIP and port; 0: none."),
     in_virtual("sorry_server", Kind::Address)
-        .not_yet(Topic::SorryServers)
         .neutral(&["0.0.0.0"])
         .meaning(
             "Address of the server that serves while no real server can; see `quorum`. It is not \
@@ -89,7 +88,6 @@ pub(super) const KEYS: &[Key] = &[
     )
     .caribe()
     .fallback(Fallback::Derived("the service's port"))
-    .not_yet(Topic::SorryServers)
     .meaning("Its port. Only NAT can change it."),
     in_virtual(
         "sorry_weight",
@@ -100,12 +98,10 @@ pub(super) const KEYS: &[Key] = &[
     )
     .caribe()
     .default("1")
-    .not_yet(Topic::SorryServers)
     .meaning("Its weight."),
     in_virtual("sorry_forward", FORWARDING)
         .caribe()
         .fallback(Fallback::Derived("the service's"))
-        .not_yet(Topic::SorryServers)
         .meaning("Forwarding method to it; a tunnel is as the service's `tunnel` says."),
     in_virtual("persistent", PERSISTENCE)
         .default("0")

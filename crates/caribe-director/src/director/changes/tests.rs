@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use caribe_config::config::Config;
 use caribe_dataplane::{Applied, LiveService, Traffic};
-use caribe_health::Verdict;
 use caribe_model::{
     Encapsulation, Forwarding, Netmask, Persistence, Scheduler, SchedulerFlags, Server, Service,
     Thresholds,
 };
 
 use super::super::tests::{
-    address, at, config, down, id, loaded, logs, position, running, server, service, setup, weights,
+    address, at, config, down, id, loaded, logs, position, running, server, service, setup, up,
+    weights,
 };
 use super::*;
 use crate::{Event, ServiceSettings};
@@ -27,7 +27,7 @@ fn two_services() -> Config {
 fn director() -> Director {
     let mut director = running(setup(), two_services());
     for (vip, host) in [(1, 1), (1, 2), (2, 3)] {
-        director.handle(Event::Verdict(id(vip, host), Verdict::Up), at(1));
+        director.handle(up(id(vip, host)), at(1));
         applied(&mut director);
     }
     director
@@ -128,7 +128,7 @@ fn a_monitor_still_decides_whether_its_server_serves() {
         refuses(&mut director, &Change::AddServer(key(1), by_hand(1, 9))),
         ChangeRefusal::Down(key(1), id(1, 1).server)
     );
-    director.handle(Event::Verdict(id(1, 1), Verdict::Up), at(3));
+    director.handle(up(id(1, 1)), at(3));
     assert_eq!(weights(&director), hosts(&[(1, 7), (2, 2), (3, 3)]));
 }
 
@@ -309,7 +309,7 @@ fn a_reload_keeps_changes_by_hand_when_the_file_says_so() {
         )])
     };
     director.handle(loaded(kept), at(5));
-    director.handle(Event::Verdict(id(1, 4), Verdict::Up), at(6));
+    director.handle(up(id(1, 4)), at(6));
     assert_eq!(weights(&director), hosts(&[(1, 0), (2, 2), (4, 4)]));
     assert!(found(&director, 9).is_some());
     let described = director.overrides.describe().join("\n");
@@ -402,10 +402,10 @@ fn counters_are_zeroed_for_one_service_or_all() {
 #[test]
 fn the_status_shows_what_was_changed_by_hand() {
     let mut director = director();
-    assert_eq!(director.status(&live(0), at(2)).overrides, [""; 0]);
+    assert_eq!(director.status(&live(0), &[], at(2)).overrides, [""; 0]);
     does(&mut director, &Change::RemoveService(key(2)));
     assert_eq!(
-        director.status(&live(0), at(2)).overrides,
+        director.status(&live(0), &[], at(2)).overrides,
         ["TCP 192.0.2.2:80: removed"]
     );
 }

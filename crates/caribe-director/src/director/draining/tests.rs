@@ -1,9 +1,10 @@
 //! Servers leave the file while they have connections.
 
 use caribe_dataplane::{Applied, LiveService};
-use caribe_health::Verdict;
 
-use super::super::tests::{at, config, id, loaded, logs, running, server, service, setup, weights};
+use super::super::tests::{
+    at, config, id, loaded, logs, running, server, service, setup, up, weights,
+};
 use super::*;
 use crate::{Event, Setup};
 
@@ -19,7 +20,7 @@ fn file(hosts: &[u8], timeout: Duration) -> caribe_config::config::Config {
 /// Both servers up, the file with a drain timeout.
 fn director() -> Director {
     let mut director = running(setup(), file(&[1, 2], TIMEOUT));
-    let verdicts = [1, 2].map(|host| Event::Verdict(id(1, host), Verdict::Up));
+    let verdicts = [1, 2].map(|host| up(id(1, host)));
     director.handle_all(verdicts, at(1));
     applied(&mut director);
     director
@@ -73,7 +74,7 @@ fn a_server_that_leaves_is_quiesced_until_its_connections_have_ended() {
     );
 
     sampled(&mut director, 3, 12);
-    let status = director.status(&Snapshot::default(), at(20));
+    let status = director.status(&Snapshot::default(), &[], at(20));
     assert_eq!(status.draining.len(), 1);
     assert_eq!(status.draining[0].connections, Some(3));
     assert_eq!(status.draining[0].seconds_left, 50);
@@ -83,7 +84,7 @@ fn a_server_that_leaves_is_quiesced_until_its_connections_have_ended() {
     let effects = sampled(&mut director, 0, 22);
     assert_eq!(weights(&director), table(&[(1, 5)]));
     assert!(logs(&effects).join("\n").contains("drained"), "{effects:?}");
-    let status = director.status(&Snapshot::default(), at(23));
+    let status = director.status(&Snapshot::default(), &[], at(23));
     assert_eq!(
         (status.draining.len(), status.abandoned_connections),
         (0, 0)
@@ -101,7 +102,7 @@ fn what_is_left_at_the_deadline_is_counted() {
     assert_eq!(weights(&director), table(&[(1, 5)]));
     let said = logs(&effects).join("\n");
     assert!(said.contains("7 connections"), "{said}");
-    let status = director.status(&Snapshot::default(), at(71));
+    let status = director.status(&Snapshot::default(), &[], at(71));
     assert_eq!(status.abandoned_connections, 7);
 }
 
@@ -132,7 +133,7 @@ fn a_server_that_comes_back_drains_no_longer_and_is_never_removed() {
         logs(&effects).join("\n").contains("no longer"),
         "{effects:?}"
     );
-    director.handle(Event::Verdict(id(1, 2), Verdict::Up), at(21));
+    director.handle(up(id(1, 2)), at(21));
     assert_eq!(weights(&director), table(&[(1, 5), (2, 5)]));
     director.handle(Event::Tick, at(500));
     assert_eq!(weights(&director), table(&[(1, 5), (2, 5)]));

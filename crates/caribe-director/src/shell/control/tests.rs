@@ -4,7 +4,8 @@ use std::os::unix::net::UnixStream as BlockingStream;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use caribe_model::Protocol;
+use caribe_health::{Order, ServerId};
+use caribe_model::{Protocol, ServerKey};
 
 use super::*;
 
@@ -48,6 +49,29 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                 }
                 Query::Snapshot(answer) => {
                     answer.send(Ok(Snapshot::default())).expect("asked for");
+                }
+                Query::Order(request, by, answer) => {
+                    let uid = nix::unistd::getuid();
+                    assert!(by.contains(&format!("uid {uid}")), "{by}");
+                    let refused = Err(OrderRefusal::NoServer(request.id));
+                    let ordered = if request.order.is_some() {
+                        Ok(())
+                    } else {
+                        refused
+                    };
+                    answer.send(ordered).expect("asked for");
+                }
+                Query::History(query, answer) => {
+                    assert_eq!(query.server, Some([10, 0, 0, 1].into()));
+                    answer.send(Ok(Vec::new())).expect("asked for");
+                }
+                Query::Happenings(after, answer) => {
+                    let (sender, more) = watch::channel(after);
+                    let happenings = Vec::new();
+                    let last = after + 1;
+                    let page = HappeningsPage { last, happenings };
+                    answer.send((page, more)).expect("asked for");
+                    drop(sender);
                 }
                 Query::Connections(query, answer) => {
                     assert_eq!(query.limit, Some(7));
@@ -130,6 +154,43 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     let answer = exchange(&path, &send("POST", ControlPaths::ZERO, &Some(key))).await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let id = ServerId {
+        service: key,
+        server: ServerKey {
+            address: [10, 0, 0, 1].into(),
+            port: 80,
+        },
+    };
+    let order = |order| OrderRequest { id, order };
+    let drain = send("POST", ControlPaths::ORDERS, &order(Some(Order::Drain)));
+    let answer = exchange(&path, &drain).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let answer = exchange(&path, &send("POST", ControlPaths::ORDERS, &order(None))).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(
+        answer.contains("there is no active real server 10.0.0.1:80"),
+        "{answer}"
+    );
+    let wrong = send("POST", ControlPaths::ORDERS, &"drain");
+    let answer = exchange(&path, &wrong).await;
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+
+    let answer = exchange(&path, &get("/v1/events?after=6&wait=20")).await;
+    assert!(
+        answer.ends_with(r#"{"last":7,"happenings":[]}"#),
+        "{answer}"
+    );
+    let answer = exchange(&path, &get("/v1/history?server=10.0.0.1")).await;
+    assert!(answer.ends_with("[]"), "{answer}");
+    for wrong in [
+        "/v1/events?after=-1",
+        "/v1/events?wait=x",
+        "/v1/history?server=web",
+    ] {
+        let answer = exchange(&path, &get(wrong)).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
+    }
+
     let answer = exchange(&path, &send("POST", ControlPaths::SAVE, &())).await;
     assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
     assert!(answer.ends_with(r#"{"error":"changed"}"#), "{answer}");

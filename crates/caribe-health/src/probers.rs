@@ -1,0 +1,92 @@
+//! Checks made ready to probe, each once for all the servers that are checked alike.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::probe::rwho::RwhoListener;
+use crate::probe::{Check, Code, Finding, Prober, Text};
+use crate::{Clock, Settings};
+
+/// Every check in use, ready or on its way to be.
+#[derive(Debug)]
+pub(crate) struct Probers {
+    clock: Clock,
+    ready: HashMap<Arc<Check>, Rc<OnceCell<Prober>>>,
+    /// The one listener for rwhod's broadcasts, once somebody wants it.
+    rwho: Option<RwhoListener>,
+}
+
+impl Probers {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Probers {
+            clock,
+            ready: HashMap::new(),
+            rwho: None,
+        }
+    }
+
+    /// Forgets what was read from files, so that changed certificates count.
+    pub(crate) fn reread(&mut self) {
+        self.ready.clear();
+    }
+
+    /// A probe by these settings, to be run on this thread.
+    pub(crate) fn probe(
+        &mut self,
+        settings: Arc<Settings>,
+    ) -> impl Future<Output = Finding> + use<> {
+        let rwho = self.listener(&settings.check);
+        let ready = self.ready.entry(Arc::clone(&settings.check));
+        let cell = Rc::clone(ready.or_default());
+        async move {
+            let limit = settings.timing.limit;
+            let prepare = || async {
+                let prober = Prober::prepare(Check::clone(&settings.check));
+                let prober = prober.await.map_err(|error| error.to_string())?;
+                Ok::<_, String>(match rwho {
+                    Some(listener) => prober.with_rwho(listener?),
+                    None => prober,
+                })
+            };
+            let prober = match timeout(limit, cell.get_or_try_init(prepare)).await {
+                Ok(Ok(prober)) => prober,
+                Ok(Err(reason)) => return blind(&reason),
+                Err(_elapsed) => return blind("the files of the check could not be read in time"),
+            };
+            prober.probe(&settings.target, limit).await
+        }
+    }
+
+    /// The listener for rwhod's broadcasts, if the check is about them.
+    fn listener(&mut self, check: &Check) -> Option<Result<RwhoListener, String>> {
+        if !matches!(check, Check::Rwho(_)) {
+            return None;
+        }
+        if self.rwho.is_none() {
+            match RwhoListener::start(self.clock, None) {
+                Ok(listener) => self.rwho = Some(listener),
+                Err(error) => {
+                    return Some(Err(format!(
+                        "cannot listen for rwhod's broadcasts on UDP port 513: {error}"
+                    )));
+                }
+            }
+        }
+        self.rwho.clone().map(Ok)
+    }
+}
+
+/// The director is in its own way.
+fn blind(reason: &str) -> Finding {
+    Finding {
+        code: Code::Local,
+        text: Text::new(reason),
+        latency: Duration::ZERO,
+        reading: None,
+    }
+}
