@@ -8,6 +8,7 @@
 mod arguments;
 mod check;
 mod client;
+mod connections;
 mod director;
 mod import;
 mod ipvsadm;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),

@@ -171,6 +171,7 @@ impl World {
             | Effect::Tell(..)
             | Effect::KeepOrders(_)
             | Effect::Notify(_)
+            | Effect::ShareControl(_)
             | Effect::SetTimeouts(_)
             | Effect::SetTuning(_)
             | Effect::SetNextHop(..)
