@@ -212,8 +212,6 @@ pub enum Effect {
 pub enum Topic {
     /// Heartbeat, takeover, connection sync.
     Redundancy,
-    /// Checks on the way of the data.
-    DataPath,
     /// MSS clamping.
     MssClamp,
     /// SCTP.
@@ -234,7 +232,6 @@ impl Topic {
                 "they are kept; this director runs alone, without heartbeat, takeover or \
                  connection sync"
             }
-            Topic::DataPath => "it is kept; the check goes to the server's own address",
             Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
             Topic::Icmp => {
                 "they are kept; a packet that is too big is answered, an ICMP error about no \
