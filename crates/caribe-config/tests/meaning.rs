@@ -378,11 +378,11 @@ fn every_key_has_its_meaning() {
     ];
     let probes = probes
         .map(|probe| MonitorBlock {
+            interface: matches!(probe, Probe::Ping).then(|| "eth1".to_owned()),
             probe,
             port: None,
             through_vip: false,
             source: None,
-            interface: None,
             timing,
         })
         .to_vec();
@@ -510,7 +510,7 @@ fn every_key_has_its_meaning() {
                 port: NonZeroU16::new(8443),
                 through_vip: true,
                 source: Some(ip("192.0.2.1")),
-                interface: Some("eth1".to_owned()),
+                interface: None,
                 timing: Timing {
                     interval: milliseconds(1_500),
                     timeout: milliseconds(800),

@@ -283,6 +283,7 @@ impl Actor {
                 return set.err().map(|error| Event::TuningRefused(words(error)));
             }
             Effect::SetNextHop(address, hop) => {
+                self.monitors.way(address, hop);
                 let set = self
                     .plane
                     .call(move |plane| plane.set_next_hop(address, hop))

@@ -156,7 +156,7 @@ pub(crate) fn client_address(v6: bool) -> IpAddr {
 
 /// Prepares a real server for the VIPs of all methods. The second one hides its VIPs by
 /// nftables, the others by sysctls.
-fn prepare(lab: &Lab, host: &Host, index: u8, file: &LvsCf) {
+pub(crate) fn prepare(lab: &Lab, host: &Host, index: u8, file: &LvsCf) {
     let arp = if index == 1 { "nftables" } else { "sysctl" };
     for method in ["direct", "tunnel"] {
         let vips = file.vips(method);
@@ -192,7 +192,7 @@ fn restore(lab: &Lab, host: &Host) {
     assert!(!lo.contains("fd00:1::20"), "a VIP is left: {lo}");
 }
 
-fn real_server(lab: &Lab, host: &Host, verb: &str) -> caribe_lab::Command {
+pub(crate) fn real_server(lab: &Lab, host: &Host, verb: &str) -> caribe_lab::Command {
     let pins = lab
         .pin_directory(host.name())
         .expect("a directory for pins");

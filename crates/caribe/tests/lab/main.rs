@@ -26,4 +26,5 @@ mod refusal;
 mod reload;
 mod showing;
 mod stop;
+mod through;
 mod unreachable;
