@@ -14,6 +14,7 @@
 
 mod clock;
 mod dataplane;
+mod destinations;
 #[expect(unsafe_code, reason = "memory that the kernel shares")]
 mod mapped;
 mod marks;

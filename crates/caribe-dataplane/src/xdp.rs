@@ -12,6 +12,7 @@ mod adopt;
 mod apply;
 mod connection_table;
 mod connections;
+mod destinations;
 mod encoding;
 mod error;
 mod interfaces;
@@ -45,6 +46,7 @@ use self::interfaces::Attachment;
 use self::maps::Maps;
 use self::pins::Pins;
 use self::sweep::Audit;
+use crate::destinations::Housekeeping;
 use crate::table::LiveTable;
 use crate::{Applied, Dataplane, DataplaneError, Snapshot, Swept};
 
@@ -69,6 +71,8 @@ pub struct XdpDataplane {
     wanted: BTreeSet<String>,
     /// What sweeps remember of each other.
     audit: Audit,
+    /// When what lblc and lblcr remember was looked at.
+    housekeeping: Housekeeping,
     /// What concerns every service alike.
     tuning: Tuning,
     /// How full the tables are, as the last sweep found: the connections alive.

@@ -13,6 +13,7 @@ use caribe_packet::server::Load;
 use caribe_packet::service::{Choice, MOST_TURNS, Service, Slot, further, rotate};
 
 use crate::atomic;
+use crate::clock::Moment;
 use crate::family::Family;
 use crate::maps::{CURSORS, LOADS, SLOTS};
 use crate::packet::Packet;
@@ -23,6 +24,7 @@ pub trait Choose {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         packet: &Packet<F::Address>,
+        moment: &Moment,
     ) -> u32;
 }
 
@@ -34,6 +36,7 @@ impl Choose for Comparing {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         _packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         if length == 0 {
@@ -52,6 +55,7 @@ impl Choose for ByHash {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         let flags = service.flags as u32;
@@ -75,6 +79,7 @@ impl Choose for Drawn {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         _packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         if length == 0 {
@@ -159,7 +164,7 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
 /// The best server of a run of slots by a [`Rule`]; 0 for none.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
+pub(crate) extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
     let rule = Rule(rule);
     let mut best = 0;
     let mut best_candidate = Candidate::NOBODY;
@@ -316,7 +321,7 @@ fn is_set(weight: u32) -> u32 {
 
 /// A slot and the load of its server.
 #[inline(always)]
-fn loaded(at: u32) -> Option<(&'static Slot, Load)> {
+pub fn loaded(at: u32) -> Option<(&'static Slot, Load)> {
     let slot = SLOTS.get(at)?;
     let load = LOADS.get_ptr(slot.server)?;
     // SAFETY: a word of a map.

@@ -8,7 +8,7 @@ use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::policy::{EXPIRE_NODEST_CONN, Policy, REUSE, REUSE_FIN_WAIT};
 use caribe_packet::server::{IN_SERVICE, MASQUERADE, Server};
-use caribe_packet::service::{Choice, is_hash};
+use caribe_packet::service::{Choice, is_hash, remembers};
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::{State, Viewpoint, is_over};
 use caribe_packet::transport::{RST, SYN, TCP};
@@ -125,6 +125,8 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
         chapter::turn_to(context, F::HASHING)
     } else if choice == Choice::Rotate as u8 || choice == Choice::TwoDrawn as u8 {
         chapter::turn_to(context, F::DRAWING)
+    } else if remembers(choice) {
+        chapter::turn_to(context, F::REMEMBERING)
     } else {
         chapter::turn_to(context, F::COMPARING)
     }

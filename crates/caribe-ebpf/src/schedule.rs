@@ -1,6 +1,6 @@
 //! The chapters of packets that belong to no connection: which server gets them?
 //!
-//! There are three for each family, which differ in how they [`Choose`].
+//! There are four for each family, which differ in how they [`Choose`].
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::event::Event;
@@ -65,7 +65,7 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     let number = if known.server != 0 {
         known.server
     } else if takes_other_ports || packet.ports.destination == pending.port {
-        C::server::<F, WORDS>(&pending.service, packet)
+        C::server::<F, WORDS>(&pending.service, packet, moment)
     } else {
         0
     };

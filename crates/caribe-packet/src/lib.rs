@@ -28,6 +28,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod key;
 pub mod least;
+pub mod locality;
 pub mod policy;
 pub mod server;
 pub mod service;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::maps::{Map, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
 use caribe_model::Tuning;
-use caribe_packet::settings::{LAYOUT, Settings};
+use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
 use caribe_packet::table::{WAYS, buckets_for};
 
 use super::adopt;
@@ -15,6 +15,7 @@ use super::maps::{CURSOR_WORDS, Maps, Sizes};
 use super::pins::Pins;
 use super::sweep::Audit;
 use super::{Options, XdpDataplane, encoding, memory};
+use crate::destinations::Housekeeping;
 use crate::mapped::MappedArray;
 use crate::table::{LiveTable, Room};
 use crate::{DataplaneError, object};
@@ -108,6 +109,7 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            housekeeping: Housekeeping::default(),
             tuning: Tuning::default(),
             alive: 0,
             persistent: BTreeMap::new(),
@@ -139,6 +141,7 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            housekeeping: Housekeeping::default(),
             tuning: Tuning::default(),
             alive: 0,
             persistent: BTreeMap::new(),
@@ -338,6 +341,8 @@ fn settings(options: &Options, sizes: Sizes) -> Result<Settings, DataplaneError>
         drop_rate: 0,
         flags: 0,
         wide_services: 0,
+        lblcr_expiration: ticks_of_seconds(Tuning::default().lblcr_expiration),
+        padding: 0,
         layout: LAYOUT,
     })
 }

@@ -9,6 +9,7 @@ use caribe_model::ServiceKey;
 use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
+use caribe_packet::locality::{DESTINATIONS, Destination, DestinationKey};
 use caribe_packet::policy::Policy;
 use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
@@ -17,6 +18,7 @@ use caribe_packet::table::WAYS;
 use caribe_packet::verdict::Counters;
 
 use super::connection_table::{ConnectionTable, V4, V6};
+use super::destinations;
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
@@ -99,6 +101,10 @@ impl Sizes {
                 key: 24,
                 ..shape("MARKS6", NETWORKS, 8)
             },
+            Shape {
+                key: size_of::<DestinationKey>() as u32,
+                ..shape("DESTINATIONS", DESTINATIONS, size_of::<Destination>())
+            },
             shape("TAGS4", buckets, 8),
             shape("CONNECTIONS4", buckets * WAYS, size_of::<Connection4>()),
             shape("REPLIES4", buckets, 64),
@@ -138,6 +144,8 @@ pub(super) struct Maps {
     pub(super) connections6: ConnectionTable<V6>,
     /// The rules for firewall marks.
     pub(super) marks: Marks,
+    /// What lblc and lblcr remember.
+    pub(super) destinations: Hash<destinations::KeyWords, destinations::Words>,
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
@@ -184,6 +192,7 @@ impl Maps {
                 let (rules, intervals) = (array.map("MARK_RULES")?, array.map("MARK_INTERVALS")?);
                 Marks::take(ebpf, rules, intervals)?
             },
+            destinations: Hash::take(ebpf, "DESTINATIONS")?,
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
@@ -357,7 +366,7 @@ impl Arrays<'_> {
 }
 
 /// A hash map, with errors that name it.
-struct Hash<K: aya::Pod, V: aya::Pod> {
+pub(super) struct Hash<K: aya::Pod, V: aya::Pod> {
     name: &'static str,
     map: HashMap<MapData, K, V>,
 }
@@ -375,14 +384,14 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
         })
     }
 
-    fn put(&mut self, key: &K, value: &V) -> Result<(), DataplaneError> {
+    pub(super) fn put(&mut self, key: &K, value: &V) -> Result<(), DataplaneError> {
         self.map
             .insert(key, value, 0)
             .map_err(kernel(format!("write to the map {}", self.name)))
     }
 
     /// Removing what is not there is fine: a step may be taken twice.
-    fn delete(&mut self, key: &K) -> Result<(), DataplaneError> {
+    pub(super) fn delete(&mut self, key: &K) -> Result<(), DataplaneError> {
         match self.map.remove(key) {
             Err(aya::maps::MapError::SyscallError(error))
                 if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
@@ -394,7 +403,7 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
         }
     }
 
-    fn all(&self) -> Result<Vec<(K, V)>, DataplaneError> {
+    pub(super) fn all(&self) -> Result<Vec<(K, V)>, DataplaneError> {
         self.map
             .iter()
             .collect::<Result<_, _>>()
