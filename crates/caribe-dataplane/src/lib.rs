@@ -15,6 +15,7 @@
 mod clock;
 mod dataplane;
 mod destinations;
+mod explanation;
 #[expect(unsafe_code, reason = "memory that the kernel shares")]
 mod mapped;
 mod marks;
@@ -25,3 +26,4 @@ mod table;
 pub mod xdp;
 
 pub use dataplane::*;
+pub use explanation::*;

@@ -15,6 +15,8 @@ mod connections;
 mod destinations;
 mod encoding;
 mod error;
+mod explain;
+mod explain_frame;
 mod interfaces;
 #[expect(unsafe_code, reason = "system calls that aya has no function for")]
 mod link;
@@ -39,6 +41,7 @@ use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 pub use connection_table::{Flow, LiveConnection};
 pub use error::OpenError;
+pub use explain::{Explainer, Whereabouts};
 pub use memory::Memory;
 pub use options::Options;
 

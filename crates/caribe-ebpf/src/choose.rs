@@ -14,6 +14,7 @@ use caribe_packet::service::{Choice, MOST_TURNS, Service, Slot, further, rotate}
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::explain::{explains, note};
 use crate::family::Family;
 use crate::maps::{CURSORS, LOADS, SLOTS};
 use crate::packet::Packet;
@@ -136,7 +137,14 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
         return 0;
     };
     // SAFETY: a word of a map.
-    let picks = unsafe { atomic::fetch_add(cursor, 1) };
+    let picks = unsafe {
+        if explains() {
+            atomic::load(cursor)
+        } else {
+            atomic::fetch_add(cursor, 1)
+        }
+    };
+    note(|trace| trace.picks = picks);
     let mut at = rotate(length, cycle_start, picks);
     let mut passed = 0;
     for _ in 0..MOST_TURNS {
@@ -154,8 +162,11 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
         if passed >= length as u64 {
             return 0;
         }
-        // SAFETY: a word of a map.
-        unsafe { atomic::add(cursor, slot.weight as u64) };
+        if !explains() {
+            // SAFETY: a word of a map.
+            unsafe { atomic::add(cursor, slot.weight as u64) };
+        }
+        note(|trace| trace.tried += 1);
         at = further(length, cycle_start, at, slot.weight);
     }
     0
@@ -195,6 +206,7 @@ extern "C" fn two_drawn(base: u32, length: u32) -> u32 {
         return 0;
     };
     let candidate = |slot: &Slot, load| Rule::OVERHEAD.candidate(load, slot.weight);
+    note(|trace| trace.drawn = [first.server, second.server]);
     if candidate(second, second_load).beats(candidate(first, first_load)) {
         second.server
     } else {
@@ -267,6 +279,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
         return 0;
     }
     let first = bucket(origin);
+    note(|trace| (trace.origin, trace.first) = (origin, first));
     let server = open_server(base, length, first);
     if server != 0 || flags & FALLBACK as u32 == 0 {
         return server;
@@ -274,6 +287,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
     for tried in 0..BUCKETS {
         let server = open_server(base, length, next_bucket(first, tried));
         if server != 0 {
+            note(|trace| trace.tried = tried + 1);
             return server;
         }
     }
@@ -285,6 +299,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
     let first = maglev_slot(origin, length);
+    note(|trace| (trace.origin, trace.first) = (origin, first));
     let server = open_server(base, length, first);
     if server != 0 || flags & FALLBACK as u32 == 0 {
         return server;
@@ -293,6 +308,7 @@ extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
         let at = next_maglev_slot(origin, first, tried, length);
         let server = open_server(base, length, at);
         if server != 0 {
+            note(|trace| trace.tried = tried + 1);
             return server;
         }
     }

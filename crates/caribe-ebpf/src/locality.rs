@@ -13,10 +13,12 @@ use caribe_packet::locality::{
 };
 use caribe_packet::server::{IN_SERVICE, Load, Server};
 use caribe_packet::service::{Choice, Service};
+use caribe_packet::trace::{GIVEN_UP, REMEMBERED};
 
 use crate::atomic;
 use crate::choose::{Choose, least, loaded};
 use crate::clock::Moment;
+use crate::explain::{explains, note};
 use crate::family::Family;
 use crate::maps::{DESTINATION_SHEET, DESTINATIONS, LOADS, SERVERS};
 use crate::packet::Packet;
@@ -52,9 +54,15 @@ impl Choose for Remembered {
         };
         // SAFETY: an element of a map, of which only this word changes in place.
         unsafe {
-            (*known).last_use = moment.now;
+            if !explains() {
+                (*known).last_use = moment.now;
+            }
             sheet.destination = *known;
         }
+        note(|trace| {
+            trace.met |= REMEMBERED;
+            trace.members = sheet.destination.members;
+        });
         if service.choice == Choice::Replicated as u8 {
             of_several(service, sheet, moment)
         } else {
@@ -81,6 +89,7 @@ fn of_one(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
     {
         return known;
     }
+    note(|trace| trace.met |= GIVEN_UP);
     let server = lightest(service);
     if server != 0 && server != known {
         remember_one(server, moment.now);
@@ -102,6 +111,9 @@ fn of_several(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
         Some((server, load)) => !is_given_up(service, server, load),
         None => false,
     };
+    if !is_good {
+        note(|trace| trace.met |= GIVEN_UP);
+    }
     let server = if is_good { known } else { lightest(service) };
     // One function after the other, since one that calls another needs the stack of both.
     let place = if is_good || server == 0 {
@@ -144,6 +156,9 @@ fn remember_one(server: u32, now: u32) {
 /// Remembers what the sheet says. Without room it is just not remembered, as in IPVS.
 #[inline(always)]
 fn remember() {
+    if explains() {
+        return;
+    }
     if let Some(sheet) = sheet() {
         let _without_room = DESTINATIONS.insert(&sheet.key, &sheet.destination, u64::from(BPF_ANY));
     }

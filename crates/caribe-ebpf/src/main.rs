@@ -29,6 +29,7 @@ mod create;
 mod decapsulate;
 mod encapsulate;
 mod errors;
+mod explain;
 mod family;
 mod find;
 mod flood;

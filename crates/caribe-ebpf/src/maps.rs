@@ -14,6 +14,7 @@ use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
+use caribe_packet::trace::Trace;
 use caribe_packet::verdict::Counters;
 
 use crate::locality::Sheet;
@@ -78,6 +79,10 @@ pub static POLICIES: Array<Policy, 1024, MAPPED> = Array::new();
 /// Traffic by server.
 #[btf_map]
 pub static TRAFFIC: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+/// What was done with a packet that is explained.
+#[btf_map]
+pub static TRACE: PerCpuArray<Trace, 1> = PerCpuArray::new();
 
 /// Verdicts.
 #[btf_map]

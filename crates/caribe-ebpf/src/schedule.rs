@@ -8,12 +8,14 @@ use caribe_packet::icmp::Problem;
 use caribe_packet::policy::{CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
 use caribe_packet::server::{MASQUERADE, REACHABLE};
 use caribe_packet::service::is_hash;
+use caribe_packet::trace::SCHEDULED;
 use caribe_packet::transport::{RST, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
+use crate::explain::note;
 use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
@@ -65,6 +67,7 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     let number = if known.server != 0 {
         known.server
     } else if takes_other_ports || packet.ports.destination == pending.port {
+        note(|trace| trace.met |= SCHEDULED);
         C::server::<F, WORDS>(&pending.service, packet, moment)
     } else {
         0
@@ -105,6 +108,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         }
     }
     pending.server = number;
+    note(|trace| {
+        trace.server = number;
+        trace.server_port = u16::from_be_bytes(pending.server_port) as u32;
+    });
     pending.policy = policy.flags;
     let opens = packet.protocol == TCP && packet.flags & SYN != 0 || packet.protocol == UDP;
     pending.manner = if policy.has(ONE_PACKET) && packet.protocol == UDP {

@@ -35,6 +35,7 @@ pub mod service;
 pub mod settings;
 pub mod table;
 pub mod tcp_state;
+pub mod trace;
 pub mod transport;
 pub mod tunnel;
 pub mod verdict;

@@ -14,10 +14,10 @@ use super::interfaces::{PROGRAM, program};
 use super::maps::{CURSOR_WORDS, Maps, Sizes};
 use super::pins::Pins;
 use super::sweep::Audit;
-use super::{Options, XdpDataplane, encoding, memory};
+use super::{Options, XdpDataplane, encoding, memory, policies};
 use crate::destinations::Housekeeping;
 use crate::mapped::MappedArray;
-use crate::table::{LiveTable, Room};
+use crate::table::{LiveTable, Room, Terms};
 use crate::{DataplaneError, object};
 
 /// What the pins are.
@@ -324,6 +324,8 @@ fn load(pins: &Pins, sizes: Sizes) -> Result<(Ebpf, Maps), DataplaneError> {
         .map_err(kernel("load the BPF object"))?;
     object::load_director(&mut ebpf).map_err(kernel("load the programs of the BPF object"))?;
     let maps = Maps::take(&mut ebpf, sizes)?;
+    // Connections of a service that is gone are treated as IPVS would by itself.
+    maps.policies.write(0, &policies::encode(&Terms::default()));
     Ok((ebpf, maps))
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, PerCpuValues};
 use caribe_model::ServiceKey;
 use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
@@ -22,10 +22,9 @@ use super::destinations;
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
-use super::policies;
 use crate::mapped::{Mapped, MappedArray};
 use crate::marks::NETWORKS;
-use crate::table::{Room, Terms};
+use crate::table::Room;
 use crate::{DataplaneError, Traffic};
 
 /// Words between two cursors: each has a cache line of its own. The first word counts picks, the
@@ -124,7 +123,7 @@ impl Sizes {
 type TrafficWords = [u64; 5];
 
 /// Counters as words: verdicts first, then what the processor keeps for itself.
-type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
+pub(super) type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
 
 /// All maps of a data plane.
 pub(super) struct Maps {
@@ -150,7 +149,7 @@ pub(super) struct Maps {
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
     traffic: PerCpu<TrafficWords>,
-    counters: PerCpu<CounterWords>,
+    pub(super) counters: PerCpu<CounterWords>,
 }
 
 impl Maps {
@@ -168,7 +167,7 @@ impl Maps {
             ebpf: &mut *ebpf,
             entries: &entries,
         };
-        let maps = Maps {
+        Ok(Maps {
             sizes,
             settings: array.map("SETTINGS")?,
             slots: array.map("SLOTS")?,
@@ -198,10 +197,7 @@ impl Maps {
             vips: Hash::take(ebpf, "VIPS")?,
             traffic: PerCpu::take(ebpf, "TRAFFIC")?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
-        };
-        // Connections of a service that is gone are treated as IPVS would by itself.
-        maps.policies.write(0, &policies::encode(&Terms::default()));
-        Ok(maps)
+        })
     }
 
     /// Writes a service; packets see it whole.
@@ -412,13 +408,13 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
 }
 
 /// A map with a value for each processor, with errors that name it.
-struct PerCpu<V: aya::Pod> {
+pub(super) struct PerCpu<V: aya::Pod> {
     name: &'static str,
     map: PerCpuArray<MapData, V>,
 }
 
 impl<const N: usize> PerCpu<[u64; N]> {
-    fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, DataplaneError> {
+    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, DataplaneError> {
         let action = || format!("open the map {name}");
         let map = ebpf
             .take_map(name)
@@ -455,5 +451,27 @@ impl<const N: usize> PerCpu<[u64; N]> {
         }
         let values = aya::maps::PerCpuValues::try_from(values).map_err(kernel(action()))?;
         self.map.set(index, values, 0).map_err(kernel(action()))
+    }
+}
+
+impl<V: aya::Pod> PerCpu<V> {
+    /// An element of every processor.
+    pub(super) fn every(&self, index: u32) -> Result<PerCpuValues<V>, DataplaneError> {
+        self.map.get(&index, 0).map_err(kernel(format!(
+            "read element {index} of the map {}",
+            self.name
+        )))
+    }
+
+    /// Sets an element of every processor.
+    pub(super) fn set_every(
+        &mut self,
+        index: u32,
+        values: PerCpuValues<V>,
+    ) -> Result<(), DataplaneError> {
+        self.map.set(index, values, 0).map_err(kernel(format!(
+            "write element {index} of the map {}",
+            self.name
+        )))
     }
 }
