@@ -216,8 +216,6 @@ pub enum Topic {
     MssClamp,
     /// ICMP errors that IPVS sends or schedules at will.
     Icmp,
-    /// The schedulers lblc and lblcr.
-    Lblc,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -235,7 +233,6 @@ impl Topic {
                 "they are kept; a packet that is too big is answered, an ICMP error about no \
                  connection is passed, and nothing is sent for a NAT server's stray packet"
             }
-            Topic::Lblc => "they are kept; there is no scheduler lblc or lblcr",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }
