@@ -214,8 +214,6 @@ pub enum Topic {
     Redundancy,
     /// MSS clamping.
     MssClamp,
-    /// SCTP.
-    Sctp,
     /// ICMP errors that IPVS sends or schedules at will.
     Icmp,
     /// The schedulers lblc and lblcr.
@@ -238,7 +236,6 @@ impl Topic {
                  connection is passed, and nothing is sent for a NAT server's stray packet"
             }
             Topic::Lblc => "they are kept; there is no scheduler lblc or lblcr",
-            Topic::Sctp => "SCTP packets are passed, not balanced",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

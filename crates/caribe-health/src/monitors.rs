@@ -380,7 +380,9 @@ impl Monitors {
         let thousandths = u32::try_from(lot % 1000).unwrap_or(0);
         let paced = self.next_start.max(now);
         self.next_start = paced + Duration::from_secs(1) / self.limits.starts_per_second.max(1);
-        paced.max(now + spread * thousandths / 1000)
+        // Added to the pace rather than instead of it: where both count, the later of the two
+        // would let those that the lot holds back catch up with those that the pace does.
+        paced + spread * thousandths / 1000
     }
 
     /// A number that is as good as random, and the same for the same monitor.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Where a director keeps its socket unless told otherwise.
 pub(crate) const RUNTIME_DIR: &str = "/run/caribe";
 
-/// Linux Virtual Server as one program: balances TCP and UDP connections between real servers
+/// Linux Virtual Server as one program: balances TCP, UDP and SCTP connections between real servers
 /// from an lvs.cf.
 #[derive(Debug, Parser)]
 #[command(name = "caribe", version, max_term_width = 100)]

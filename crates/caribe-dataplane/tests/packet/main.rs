@@ -50,6 +50,8 @@ mod replies;
 mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
+mod sctp;
+mod sctp_states;
 mod tunnel;
 mod tunnel_wrapping;
 mod witness;
@@ -75,6 +77,8 @@ fn main() -> ExitCode {
     errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
+    sctp::cases(&mut cases);
+    sctp_states::cases(&mut cases);
     expiry::cases(&mut cases);
     counters::cases(&mut cases);
     schedulers::cases(&mut cases);
