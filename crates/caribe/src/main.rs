@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod client;
 mod director;
+mod events;
 mod import;
 mod ipvsadm;
 mod logging;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
