@@ -8,6 +8,7 @@
 mod arguments;
 mod check;
 mod client;
+mod connections;
 mod director;
 mod events;
 mod import;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),

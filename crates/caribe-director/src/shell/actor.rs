@@ -56,8 +56,9 @@ pub(super) struct Actor {
     /// Ends of effects that run beside the actor.
     later: mpsc::UnboundedSender<Event>,
     sources: Sources,
-    /// Held for their drop: the socket's file goes first, the lock last.
-    _control: Control,
+    /// The socket's file goes with it; dropped before the lock.
+    control: Control,
+    /// Held for its drop.
     _directory: RuntimeDir,
 }
 
@@ -181,7 +182,7 @@ impl Actor {
                 queries,
                 tick,
             },
-            _control: control,
+            control,
             _directory: directory,
         })
     }
@@ -338,6 +339,10 @@ impl Actor {
                          this director ends"
                         ))
                     });
+            }
+            Effect::ShareControl(group) => {
+                let shared = self.control.share(group).await;
+                return shared.err().map(Event::ControlNotShared);
             }
             Effect::Tell(happening, program) => {
                 if let Some(program) = program {
