@@ -214,8 +214,6 @@ pub enum Topic {
     Redundancy,
     /// Checks on the way of the data.
     DataPath,
-    /// MSS clamping.
-    MssClamp,
     /// ICMP errors that IPVS sends or schedules at will.
     Icmp,
     /// The schedulers lblc and lblcr.
@@ -233,7 +231,6 @@ impl Topic {
                  connection sync"
             }
             Topic::DataPath => "it is kept; the check goes to the server's own address",
-            Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
             Topic::Icmp => {
                 "they are kept; a packet that is too big is answered, an ICMP error about no \
                  connection is passed, and nothing is sent for a NAT server's stray packet"

@@ -37,6 +37,7 @@ mod forward;
 mod fragments;
 mod frame;
 mod maps;
+mod mss;
 mod open;
 mod packet;
 mod parse;

@@ -29,6 +29,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod key;
 pub mod least;
+pub mod mss;
 pub mod policy;
 pub mod sctp_state;
 pub mod server;
