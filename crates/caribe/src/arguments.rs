@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Show services, real servers, rates and verdicts of the running director.
     Status(StatusArguments),
+    /// Show what happened to services and real servers: who came and went, what each check found,
+    /// what was ordered.
+    Events(EventsArguments),
     /// List connections of the running director, all or some of them.
     ///
     /// A connection has to meet all that is asked for. Connections that begin or end meanwhile may
@@ -123,6 +126,19 @@ pub(crate) struct ImportMarksArguments {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Print the whole status as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Runtime directory of the director.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArguments {
+    /// Go on showing what happens, until interrupted.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print each event as one line of JSON.
     #[arg(long)]
     pub(crate) json: bool,
     /// Runtime directory of the director.

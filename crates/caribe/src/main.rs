@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod connections;
 mod director;
+mod events;
 mod import;
 mod ipvsadm;
 mod logging;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),

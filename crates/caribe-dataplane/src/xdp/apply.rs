@@ -31,6 +31,7 @@ impl XdpDataplane {
             other => other,
         };
         let plan = plan.map_err(refused)?;
+        self.forget_destinations(&plan)?;
         self.torn = true;
         // Until all is done, packets look for what is there before and after.
         self.put_wide_services(self.live.wide_services() | plan.table.wide_services());

@@ -118,6 +118,7 @@ impl XdpDataplane {
         self.alive = tally.swept.alive;
         self.persistent = tally.templates;
         self.put_tuning();
+        self.tidy_destinations(now)?;
         Ok(tally.swept)
     }
 
