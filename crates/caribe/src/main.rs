@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod client;
 mod director;
+mod explain;
 mod import;
 mod ipvsadm;
 mod logging;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),
