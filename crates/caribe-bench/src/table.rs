@@ -16,6 +16,8 @@ use caribe_lab::topology::{FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4}
 use caribe_lab::{Host, Lab, Process};
 use nix::sys::signal::Signal;
 
+use crate::{page, usage};
+
 /// Arguments of `table`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -28,6 +30,9 @@ pub(crate) struct Arguments {
     /// The program; `cargo xtask bench` builds it.
     #[arg(long, env = "CARIBE_BENCH_PROGRAM")]
     program: PathBuf,
+    /// Writes the figures into this page.
+    #[arg(long)]
+    write: Option<PathBuf>,
 }
 
 /// At most so long until the whole table is in place.
@@ -47,14 +52,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     net.director
         .add_route(servers, inside_v4(FIRST_SERVER).into())?;
     let mut director = Director::start(&net, &arguments.program, arguments)?;
+    let mut rows = Vec::new();
     let mut holds = true;
-    let mut judge = |what: &str, time: Duration, most: Duration| {
-        let verdict = if time <= most { "ok" } else { "MISSED" };
+    let mut row = |what: &str, time: Duration, most: Option<Duration>| {
+        let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+        let kept = most.is_none_or(|most| time <= most);
+        let target = most.map(|most| format!("{}: {}", seconds(most), page::verdict(kept)));
         println!(
-            "{what:<52} {:>8.3} s  (at most {most:?}) {verdict}",
-            time.as_secs_f64()
+            "{what}: {} {}",
+            seconds(time),
+            target.as_deref().unwrap_or_default()
         );
-        holds &= time <= most;
+        holds &= kept;
+        rows.push(vec![
+            what.to_owned(),
+            seconds(time),
+            target.unwrap_or_default(),
+        ]);
     };
 
     let entries = usize::from(arguments.services) * usize::from(arguments.servers);
@@ -77,51 +91,60 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "{} services, {entries} servers in place",
         arguments.services
     );
-    judge(&what, all, MOST_FOR_ALL);
+    row(&what, all, Some(MOST_FOR_ALL));
 
     let mut times = Vec::new();
     for reload in 0..RELOADS {
         times.push(director.reload(&lvs_cf(arguments, 3 + reload, 2 + reload))?);
     }
     times.sort_unstable();
-    judge(
-        "one change in place (median)",
+    row(
+        "a reload that changes one server",
         times[times.len() / 2],
-        MOST_FOR_ONE,
+        Some(MOST_FOR_ONE),
     );
-
-    println!(
-        "{:<52} {:>8.3} s",
-        "listed by ipvsadm -Ln",
-        listing.as_secs_f64()
-    );
+    row("listed by `ipvsadm -Ln`", listing, None);
     let restore = director.restore()?;
     let restored = director.list()?.0;
     ensure!(restored == listed, "restored are {restored} of {listed}");
-    println!(
-        "{:<52} {:>8.3} s",
-        "restored by ipvsadm -R",
-        restore.as_secs_f64()
-    );
+    row("restored by `ipvsadm -R`", restore, None);
     let status = director.status()?;
-    for line in status
+    let mut notes: Vec<String> = status
         .lines()
         .filter(|line| line.starts_with("connections ") || line.starts_with("room for "))
-    {
-        println!("{line}");
-    }
-    println!(
+        .map(str::to_owned)
+        .collect();
+    notes.push(format!(
         "memory of the director's process: {} MiB",
-        director.resident()? >> 10
-    );
+        usage::resident(director.process.pid())? >> 10
+    ));
     let Director { process, .. } = director;
     process.stop(PATIENCE).context("the director did not end")?;
     net.lab.remove()?;
+    for note in &notes {
+        println!("{note}");
+    }
+    if let Some(path) = &arguments.write {
+        page::write(path, "table", &markdown(&rows, &notes))?;
+    }
     Ok(if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn markdown(rows: &[Vec<String>], notes: &[String]) -> String {
+    let mut text = format!(
+        "## A large table\n\nA real director reads its `lvs.cf`; a reload is timed from the signal \
+         until the director says that it is in force (the median of {RELOADS}).\n\n"
+    );
+    text += &page::table(&["what", "time:", "target"], rows);
+    text.push('\n');
+    for note in notes {
+        text += &format!("- {note}\n");
+    }
+    text
 }
 
 /// The file with all services; the first server of the first has this weight.
@@ -264,19 +287,6 @@ impl<'a> Director<'a> {
     fn status(&self) -> Result<String> {
         let command = self.command().args(["status", "--runtime-dir"]);
         Ok(command.arg(&self.runtime).run()?)
-    }
-
-    /// Memory of the process in KiB.
-    fn resident(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let number = number.with_context(|| format!("{path} has no VmRSS"))?;
-        number
-            .trim()
-            .parse()
-            .with_context(|| format!("VmRSS of {path}"))
     }
 }
 

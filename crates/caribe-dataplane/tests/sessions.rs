@@ -295,6 +295,17 @@ fn thresholds_hold_and_an_edit_lifts_them() {
     assert_eq!(next(&dataplane), None);
     apply(&mut dataplane, &bounded(0, 0));
     assert_eq!(next(&dataplane), Some(2));
+    // A bound that it has reached already holds at once.
+    apply(&mut dataplane, &bounded(4, 0));
+    assert!(live(&dataplane).overloaded);
+    assert_eq!(next(&dataplane), None);
+    // Between the two bounds it stays what it was.
+    apply(&mut dataplane, &bounded(5, 0));
+    assert!(live(&dataplane).overloaded);
+    apply(&mut dataplane, &bounded(6, 5));
+    assert!(!live(&dataplane).overloaded);
+    assert_eq!((next(&dataplane), next(&dataplane)), (Some(2), Some(2)));
+    assert_eq!(next(&dataplane), None);
     dataplane.remove().expect("remove");
 }
 

@@ -9,6 +9,7 @@ use caribe_packet::event::Event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{Load, MASQUERADE};
+use caribe_packet::state::is_embryonic;
 use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
 use caribe_packet::tcp_state::{State, Viewpoint};
 use caribe_packet::trace::{OPENED, TEMPLATE_MADE};
@@ -38,7 +39,8 @@ pub struct New<'a, const WORDS: usize, A> {
     pub control: Control,
     /// Flags that it begins with, beside those of its method.
     pub flags: u16,
-    /// Whether it may take the place of a connection that got no further than its SYN.
+    /// Whether it may take the place of a connection that got no further than its SYN or
+    /// INIT.
     pub displaces: bool,
 }
 
@@ -171,7 +173,8 @@ fn take_over<const WORDS: usize, A>(
     Some(at)
 }
 
-/// Claims the slot of a connection in the flow's first bucket that got no further than its SYN.
+/// Claims the slot of a connection in the flow's first bucket that got no further than its SYN or
+/// INIT.
 ///
 /// Its client, should there be one, opens its connection anew. Whatever got further stays.
 #[inline(always)]
@@ -185,7 +188,7 @@ fn displace<F: Family<WORDS>, const WORDS: usize>(
         let slot = F::slot(number)?;
         // SAFETY: a slot of a map.
         let meta = unsafe { Slot::meta(slot) };
-        if !meta.is_alive() || meta.state() != State::SynReceived as u8 {
+        if !meta.is_alive() || !is_embryonic(meta.state()) {
             continue;
         }
         let at = take_over(At { slot, number })?;

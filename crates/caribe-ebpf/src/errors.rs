@@ -15,7 +15,7 @@ use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::{IN_SERVICE, LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::table::Place;
-use caribe_packet::transport::{ICMP, ICMPV6, Ports, TCP, UDP};
+use caribe_packet::transport::{ICMP, ICMPV6, Ports, SCTP, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::clock;
@@ -74,7 +74,7 @@ pub fn errors<F: Errors<WORDS>, const WORDS: usize>(context: &XdpContext) -> Out
     let Some(now) = clock::now() else {
         return drop(Verdict::DroppedInconsistent);
     };
-    if quote.protocol != TCP && quote.protocol != UDP {
+    if !matches!(quote.protocol, TCP | UDP | SCTP) {
         return tunnel_error::relay(context, &quote, now);
     }
     let Some(quoted) = frame::at_variable::<F::Header>(context, quote.ip) else {
@@ -180,6 +180,7 @@ fn to_server<F: Errors<WORDS>, const WORDS: usize>(
                 protocol: F::ICMP,
                 flags: 0,
                 is_later_fragment: false,
+                is_fragment: false,
                 length: quote.length,
                 transport: quote.icmp,
             };

@@ -1,4 +1,4 @@
-//! The way of a TCP or UDP packet: connection, reply, or new.
+//! The way of a TCP, UDP or SCTP packet: connection, reply, or new.
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{Connection, Control, FORWARDING_MASK, NO_OUTPUT};
@@ -7,12 +7,14 @@ use caribe_packet::event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::policy::{EXPIRE_NODEST_CONN, Policy, REUSE, REUSE_FIN_WAIT};
+use caribe_packet::sctp_state;
 use caribe_packet::server::{IN_SERVICE, MASQUERADE, Server};
 use caribe_packet::service::{Choice, is_hash, remembers};
+use caribe_packet::state::is_over;
 use caribe_packet::table::Place;
-use caribe_packet::tcp_state::{State, Viewpoint, is_over};
+use caribe_packet::tcp_state::{State, Viewpoint};
 use caribe_packet::trace::{CONNECTION, EXPIRED, REOPENED, REPLY, SERVER_GONE, SERVICE};
-use caribe_packet::transport::{RST, SYN, TCP};
+use caribe_packet::transport::{RST, SCTP, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
@@ -176,14 +178,15 @@ enum End {
 }
 
 /// Whether a packet ends the connection that it belongs to. Most do not, for which a flag of the
-/// server and the flags of TCP are enough to know.
+/// server and the packet's flags are enough to know.
 #[inline(always)]
 fn end_of<const WORDS: usize, A>(
     slot: *mut Connection<Key<WORDS>, A>,
     server: &Server,
     packet: &Packet<A>,
 ) -> End {
-    let is_new = packet.protocol == TCP && packet.flags & (RST | SYN) == SYN;
+    let is_new = packet.protocol == TCP && packet.flags & (RST | SYN) == SYN
+        || packet.protocol == SCTP && packet.flags == sctp_state::Event::Init as u8;
     let is_gone = server.flags & IN_SERVICE == 0;
     if !is_new && !is_gone {
         return End::NotYet;

@@ -10,7 +10,7 @@ use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
 use caribe_packet::server::{LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
-use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
+use caribe_packet::transport::{Ports, SCTP, TCP, TcpHeader, UdpHeader};
 use caribe_packet::tunnel::{self, Inner};
 use caribe_packet::verdict::Verdict;
 
@@ -19,6 +19,7 @@ use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
 use crate::packet::{Packet, Rewrite};
+use crate::sctp;
 use crate::verdict::{Outcome, drop, pass};
 
 /// The IP header's part in forwarding.
@@ -78,6 +79,10 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     if packet.length > room {
         return F::answer(context, Problem::TooBig(room), moment);
     }
+    if method == MASQUERADE && sctp::keeps_ports(packet) && rewrite.port != packet.ports.destination
+    {
+        return drop(Verdict::DroppedFragment);
+    }
     F::decrement(ip);
     let verdict = match method {
         MASQUERADE => {
@@ -129,9 +134,12 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
     }
     // SAFETY: a slot of a map.
     let slot = unsafe { &*slot };
+    let port = slot.key.endpoints().peer_port;
+    if sctp::keeps_ports(packet) && port != packet.ports.source {
+        return drop(Verdict::DroppedFragment);
+    }
     F::decrement(ip);
     let difference = F::set_source(ip, F::peer(&slot.key));
-    let port = slot.key.endpoints().peer_port;
     if !rewrite_port(context, packet, |ports| ports.set_source(port, difference)) {
         return drop(Verdict::DroppedInconsistent);
     }
@@ -160,6 +168,10 @@ fn rewrite_port<A>(
         };
         let difference = rewrite(&mut tcp.ports);
         tcp.patch_checksum(difference);
+    } else if packet.protocol == SCTP {
+        let mut ports = packet.ports;
+        rewrite(&mut ports);
+        return ports == packet.ports || sctp::set_ports(context, packet, ports);
     } else {
         let Some(udp) = frame::at::<UdpHeader>(context, packet.transport) else {
             return false;

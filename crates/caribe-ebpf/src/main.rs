@@ -44,6 +44,7 @@ mod packet;
 mod parse;
 mod pending;
 mod schedule;
+mod sctp;
 mod service;
 mod sum;
 mod template;

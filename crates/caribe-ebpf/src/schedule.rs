@@ -5,11 +5,14 @@
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::event::Event;
 use caribe_packet::icmp::Problem;
-use caribe_packet::policy::{CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
+use caribe_packet::policy::{
+    CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_SCTP, SLOPPY_TCP,
+};
+use caribe_packet::sctp_state;
 use caribe_packet::server::{MASQUERADE, REACHABLE};
 use caribe_packet::service::is_hash;
 use caribe_packet::trace::SCHEDULED;
-use caribe_packet::transport::{RST, SYN, TCP, UDP};
+use caribe_packet::transport::{RST, SCTP, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
@@ -113,7 +116,11 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         trace.server_port = u16::from_be_bytes(pending.server_port) as u32;
     });
     pending.policy = policy.flags;
-    let opens = packet.protocol == TCP && packet.flags & SYN != 0 || packet.protocol == UDP;
+    let opens = match packet.protocol {
+        TCP => packet.flags & SYN != 0,
+        SCTP => packet.flags == sctp_state::Event::Init as u8,
+        _ => true,
+    };
     pending.manner = if policy.has(ONE_PACKET) && packet.protocol == UDP {
         Manner::Stateless
     } else if !in_flood {
@@ -128,10 +135,18 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
 }
 
 /// True when a packet may start a connection. In a flood, what a hash chooses for may go on
-/// without the SYN, for which no connection was made.
+/// without the SYN or INIT, for which no connection was made.
 #[inline(always)]
 fn may_start<A>(packet: &Packet<A>, policy: &Policy, is_stateless: bool) -> bool {
-    packet.protocol != TCP
-        || packet.flags & RST == 0
-            && (packet.flags & SYN != 0 || is_stateless || policy.has(SLOPPY_TCP))
+    match packet.protocol {
+        TCP => {
+            packet.flags & RST == 0
+                && (packet.flags & SYN != 0 || is_stateless || policy.has(SLOPPY_TCP))
+        }
+        SCTP => {
+            let sloppy = is_stateless || policy.has(SLOPPY_SCTP);
+            sctp_state::Event::may_start(packet.flags, sloppy)
+        }
+        _ => true,
+    }
 }

@@ -1,5 +1,7 @@
 //! What the director tells the packet path once, and how time is counted.
 
+use crate::state::STATES;
+
 /// Time is counted in ticks of 2^20 nanoseconds of the kernel's coarse monotonic clock, about
 /// 1.05 ms: a shift instead of a division, and 32 bits last for 52 days.
 pub const TICK_SHIFT: u32 = 20;
@@ -34,8 +36,8 @@ pub struct Settings {
     pub buckets4: u32,
     /// Buckets of the IPv6 table.
     pub buckets6: u32,
-    /// Idle timeouts in ticks, by number of [`crate::tcp_state::State`].
-    pub timeouts: [u32; 16],
+    /// Idle timeouts in ticks, by the number of the state (see [`crate::state`]).
+    pub timeouts: [u32; STATES],
     /// ICMP errors that one processor may send per [`ICMP_WINDOW`].
     pub icmp_limit: u32,
     /// New connections that one processor may make per [`SECOND`] before there is a flood; 0 for

@@ -57,6 +57,11 @@ pub const DEVIATIONS: &[Deviation] = &[
         rule: Rule::Frame(outer_identification),
     },
     Deviation {
+        what: "the source port of a GUE tunnel's outer header",
+        reason: "both make it from a hash of the inner flow, each with a seed of its own",
+        rule: Rule::Frame(gue_source_port),
+    },
+    Deviation {
         what: "the time that is left to a connection, by some seconds",
         reason: "the two are not asked at the same moment; Caribe's deadlines are those of the \
                  last packet, less 67 ms at most",
@@ -117,11 +122,22 @@ fn icmp_errors(seen: &mut Seen) {
 fn outer_identification(seen: &mut Seen) {
     let headers = seen.fields.iter().filter(|(name, _)| name == "ip").count();
     let quotes = seen.get("quote").is_some();
-    if headers > 1 && !quotes {
+    let is_gre = seen.get("protocol") == Some("47");
+    if (headers > 1 || is_gre || is_gue(seen)) && !quotes {
         let mut fields = seen.fields.iter();
         if let Some(place) = fields.position(|(name, _)| name == "id") {
             seen.fields.remove(place);
         }
+    }
+}
+
+fn is_gue(seen: &Seen) -> bool {
+    seen.get("udp").is_some() && seen.get("dport") == Some("6080")
+}
+
+fn gue_source_port(seen: &mut Seen) {
+    if is_gue(seen) {
+        seen.fields.retain(|(name, _)| name != "sport");
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) enum ClientError {
     )]
     NotRunning { directory: PathBuf },
     #[error(
-        "not allowed to ask the director at {}: this needs root, or the group of the socket",
+        "not allowed to ask the director at {}: this needs root, or the group that `control_group` \
+         in lvs.cf names",
         .socket.display()
     )]
     Denied { socket: PathBuf },

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use caribe_dataplane::{Explanation, Question};
 use caribe_director::{ControlPaths, ExplanationText};
-use caribe_model::Protocol;
 
-use crate::arguments::{ExplainArguments, ProtocolName, TcpFlag};
+use crate::arguments::{ExplainArguments, TcpFlag};
 use crate::client::{Client, ClientError};
 use crate::output;
 
@@ -64,11 +63,7 @@ fn question(arguments: &ExplainArguments) -> Question {
         TcpFlag::None => 0,
     };
     Question {
-        protocol: match arguments.protocol {
-            ProtocolName::Tcp => Protocol::Tcp,
-            ProtocolName::Udp => Protocol::Udp,
-            ProtocolName::Sctp => Protocol::Sctp,
-        },
+        protocol: arguments.protocol,
         client: arguments.client,
         vip: arguments.vip,
         tcp_flags: arguments

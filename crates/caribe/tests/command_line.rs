@@ -170,10 +170,7 @@ fn explain_refuses_what_is_no_packet() {
             &["explain", "tcp", v4, "192.0.2.1:http"],
             "invalid socket address",
         ),
-        (
-            &["explain", "icmp", v4, v4],
-            "possible values: tcp, udp, sctp",
-        ),
+        (&["explain", "icmp", v4, v4], "needs tcp, udp or sctp"),
         (
             &["explain", "tcp", v4, v4, "--flags", "syn,ece"],
             "possible values: fin, syn",

@@ -179,16 +179,25 @@ impl XdpDataplane {
         self.maps.close_traffic(index, service)
     }
 
-    /// Writes how many connections a server takes. One that was overloaded is so no longer if the
-    /// upper bound rose or went, as in IPVS.
+    /// Writes how many connections a server takes. When that changes, the connections that it has
+    /// tell whether it is overloaded, as in IPVS since 2026 (an edit could only end it before).
     fn put_bounds(&self, index: u32, server: &LiveServer) {
         let before = Bounds(self.maps.bounds.read(index));
         let bounds = encoding::bounds(server.thresholds);
-        self.maps.bounds.write(index, &bounds.0);
-        if bounds.upper() == 0 || bounds.upper() > before.upper() {
-            let load = self.maps.loads.word(index);
-            load.fetch_and(!Load::OVERLOADED, Ordering::AcqRel);
+        if bounds == before {
+            return;
         }
+        self.maps.bounds.write(index, &bounds.0);
+        // A packet that brings or ends a connection meanwhile looks at the new bounds itself.
+        let judged = |load: u64| match Load(load) {
+            load if bounds.overloads(load) => Some(load.0 | Load::OVERLOADED),
+            load if bounds.relieves(load) => Some(load.0 & !Load::OVERLOADED),
+            // Between the two it stays as it is.
+            _ => None,
+        };
+        let load = self.maps.loads.word(index);
+        // An error is no change.
+        let _stays = load.fetch_update(Ordering::AcqRel, Ordering::Acquire, judged);
     }
 
     /// Writes the entry of a server that no packet uses: its last word, with the flag that it is

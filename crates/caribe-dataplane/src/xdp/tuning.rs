@@ -53,6 +53,8 @@ impl XdpDataplane {
 
 #[cfg(test)]
 mod tests {
+    use caribe_packet::state::STATES;
+
     use super::*;
 
     fn settings() -> Settings {
@@ -61,7 +63,7 @@ mod tests {
             reply_seed: [2; 2],
             buckets4: 3,
             buckets6: 3,
-            timeouts: [4; 16],
+            timeouts: [4; STATES],
             icmp_limit: 5,
             flood_guard: 0,
             drop_rate: 0,

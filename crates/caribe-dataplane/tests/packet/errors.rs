@@ -8,8 +8,8 @@ use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{
-    BACK_MAC, CPORT, FRONT_MAC, Flow, Net, TCP4, TCP6, UDP4, VPORT, client_mac, icmp_error, routed,
-    server_mac, tunnelled,
+    BACK_MAC, CPORT, FRONT_MAC, Flow, Net, TCP4, TCP6, Transport, UDP4, VPORT, client_mac,
+    icmp_error, routed, server_mac, tunnelled,
 };
 use crate::frame::{Body, Frame, Packet, v4, v6};
 use crate::plane::Action;
@@ -172,7 +172,10 @@ pub(crate) fn cases(cases: &mut Cases) {
         cases.add(
             format!("case_102 what is no error {}", net.name()),
             move |bench| {
-                let flow = Flow { net, is_tcp: true };
+                let flow = Flow {
+                    net,
+                    transport: Transport::Tcp,
+                };
                 nat(bench, flow);
                 // Echo, and for IPv4 redirects and the like.
                 let kinds: &[u8] = match net {

@@ -51,6 +51,8 @@ mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
 mod schedulers_by_locality;
+mod sctp;
+mod sctp_states;
 mod tunnel;
 mod tunnel_wrapping;
 mod witness;
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
     errors::cases(&mut cases);
     refusals::cases(&mut cases);
     lifecycle::cases(&mut cases);
+    sctp::cases(&mut cases);
+    sctp_states::cases(&mut cases);
     expiry::cases(&mut cases);
     counters::cases(&mut cases);
     schedulers::cases(&mut cases);

@@ -19,8 +19,8 @@ use caribe_packet::policy::{Policy, REUSE};
 use caribe_packet::server::{Bounds, Load, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
+use caribe_packet::state::{STATES, default_timeout};
 use caribe_packet::table::{Place, WAYS, reply_entry, set_tag};
-use caribe_packet::tcp_state::State;
 use caribe_packet::verdict::{COUNTERS, Counters};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::time::ClockId;
@@ -725,10 +725,10 @@ impl Plane {
         let endpoints = Endpoints {
             client_port: client_port.to_be_bytes(),
             peer_port: peer_port.to_be_bytes(),
-            protocol: if matches!(packet.body, Body::Tcp(_)) {
-                6
-            } else {
-                17
+            protocol: match packet.body {
+                Body::Tcp(_) => 6,
+                Body::Sctp(_) => 132,
+                _ => 17,
             },
         };
         let seed = seed(&self.settings);
@@ -775,10 +775,9 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
 }
 
 fn default_settings(sizes: Sizes) -> Settings {
-    let mut timeouts = [0; 16];
-    for state in State::ALL {
-        timeouts[state as usize] = ticks_of_seconds(state.default_timeout());
-    }
+    let timeouts = std::array::from_fn(|state| default_timeout(state as u8));
+    let timeouts: [Option<u32>; STATES] = timeouts;
+    let timeouts = timeouts.map(|seconds| seconds.map_or(0, ticks_of_seconds));
     Settings {
         seed: [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210],
         reply_seed: [0x1111_2222_3333_4444, 0x5555_6666_7777_8888],

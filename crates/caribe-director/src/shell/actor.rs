@@ -58,8 +58,9 @@ pub(super) struct Actor {
     /// Ends of effects that run beside the actor.
     later: mpsc::UnboundedSender<Event>,
     sources: Sources,
-    /// Held for their drop: the socket's file goes first, the lock last.
-    _control: Control,
+    /// The socket's file goes with it; dropped before the lock.
+    control: Control,
+    /// Held for its drop.
     _directory: RuntimeDir,
 }
 
@@ -184,7 +185,7 @@ impl Actor {
                 queries,
                 tick,
             },
-            _control: control,
+            control,
             _directory: directory,
         })
     }
@@ -285,6 +286,7 @@ impl Actor {
                 return set.err().map(|error| Event::TuningRefused(words(error)));
             }
             Effect::SetNextHop(address, hop) => {
+                self.monitors.way(address, hop);
                 let set = self
                     .plane
                     .call(move |plane| plane.set_next_hop(address, hop))
@@ -340,6 +342,10 @@ impl Actor {
                          this director ends"
                         ))
                     });
+            }
+            Effect::ShareControl(group) => {
+                let shared = self.control.share(group).await;
+                return shared.err().map(Event::ControlNotShared);
             }
             Effect::Tell(happening, program) => {
                 if let Some(program) = program {

@@ -23,7 +23,7 @@ mod watching;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,7 @@ use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::unistd::{Group, getegid};
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -159,13 +160,61 @@ impl Control {
             }
             _ => {}
         }
-        let listener = UnixListener::bind(&path).map_err(failed("listen on control socket"))?;
+        // Under another name until its mode is right: nobody else gets in meanwhile.
+        let unready = path.with_extension("new");
+        match fs::remove_file(&unready) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove the half-made control socket beside")(error));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(&unready).map_err(failed("listen on control socket"))?;
         let permissions = fs::Permissions::from_mode(0o660);
-        fs::set_permissions(&path, permissions).map_err(failed("set the mode of"))?;
+        fs::set_permissions(&unready, permissions).map_err(failed("set the mode of"))?;
+        fs::rename(&unready, &path).map_err(failed("put in place control socket"))?;
         let (queries, inbox) = mpsc::channel(CONNECTIONS);
         tokio::spawn(accept(listener, router(queries)));
         Ok((Control { path }, inbox))
     }
+
+    /// Gives the socket to a group, by name or number; with `None` back to the director's own.
+    /// When it cannot, the socket is the director's own as well, and the error says why.
+    pub(super) async fn share(&self, group: Option<String>) -> Result<(), String> {
+        let found = match group {
+            Some(name) => group_number(name).await,
+            None => Ok(None),
+        };
+        let number = found.as_ref().ok().copied().flatten();
+        let number = number.unwrap_or_else(|| getegid().as_raw());
+        let changed = chown(&self.path, None, Some(number)).map_err(|error| {
+            let path = self.path.display();
+            format!("cannot give the control socket {path} to group {number}: {error}")
+        });
+        found.and(changed)
+    }
+}
+
+/// How long the look-up of a group may take: it may ask a directory over the network.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The number of a group that is named, or told by its number.
+async fn group_number(name: String) -> Result<Option<u32>, String> {
+    let asked = name.clone();
+    let look_up = tokio::task::spawn_blocking(move || Group::from_name(&asked));
+    let why = match tokio::time::timeout(PATIENCE, look_up).await {
+        Ok(Ok(Ok(Some(group)))) => return Ok(Some(group.gid.as_raw())),
+        Ok(Ok(Ok(None))) => match name.parse() {
+            Ok(number) => return Ok(Some(number)),
+            Err(_) => "there is no such group".to_owned(),
+        },
+        Ok(Ok(Err(error))) => format!("the look-up failed: {error}"),
+        Ok(Err(error)) => format!("the look-up broke down: {error}"),
+        Err(_elapsed) => format!("the look-up took longer than {} s", PATIENCE.as_secs()),
+    };
+    Err(format!(
+        "`control_group = {name}`: {why}; root alone may use the control socket until the group \
+         exists and the file is reloaded"
+    ))
 }
 
 impl Drop for Control {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
-use super::{Code, Target, socket};
+use super::way::Way;
+use super::{Code, socket};
 
 /// Connects and closes again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,10 +18,10 @@ pub struct TcpCheck {
 }
 
 impl TcpCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let stream = socket::connect_tcp(target, deadline).await?;
         if self.reset {
-            socket::reset(stream).map_err(|error| {
+            stream.reset().map_err(|error| {
                 Found::new(
                     Code::Local,
                     format_args!("cannot reset a connection: {error}"),

@@ -165,7 +165,7 @@ fn explained(bed: &Bed, file: &LvsCf, held: &mut Vec<Held>) {
         if !service.udp {
             let mut next = Held::open(bed.client(), service);
             let index = (0..3).find(|index| service.server(*index).ip() == server.address);
-            let name = format!("web{}", index.expect("one of its servers"));
+            let name = format!("web{}", index.expect("one of its servers") + 1);
             assert_eq!(next.ask(), name, "{service}: {text}");
             held.push(next);
         }

@@ -51,7 +51,6 @@ pub(super) const GLOBAL: &[Key] = &[
          over without connection sync then goes on with what it finds.",
     ),
     for_the_file("sloppy_sctp", Kind::Boolean, "0")
-        .not_yet(Topic::Sctp)
         .meaning("1: any SCTP packet but an ABORT opens a connection, not the INIT alone."),
     for_the_file("secure_tcp", DEFENCE, "0").meaning(
         "A TCP connection counts as established, with the long timeout, only once the server's \
@@ -103,9 +102,7 @@ pub(super) const OF_A_SERVICE: &[Key] = &[
     for_a_service("expire_quiescent_template", Kind::Boolean),
     for_a_service("conn_reuse_mode", REUSE),
     for_a_service("sloppy_tcp", Kind::Boolean),
-    for_a_service("sloppy_sctp", Kind::Boolean)
-        .not_yet(Topic::Sctp)
-        .neutral(&["0"]),
+    for_a_service("sloppy_sctp", Kind::Boolean),
     for_a_service("secure_tcp", DEFENCE),
     for_a_service("cache_bypass", Kind::Boolean),
     for_a_service("pmtu_disc", Kind::Boolean)

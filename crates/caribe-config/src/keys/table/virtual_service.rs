@@ -38,8 +38,6 @@ pub(super) const KEYS: &[Key] = &[
     ),
     in_virtual("protocol", Kind::Word(&["tcp", "udp", "sctp"]))
         .default("tcp")
-        .not_yet(Topic::Sctp)
-        .neutral(&["udp"])
         .meaning("Transport protocol."),
     in_virtual("scheduler", Kind::Scheduler)
         .default("wlc")
