@@ -26,6 +26,42 @@ pub struct Question {
     pub interface: Option<String>,
 }
 
+impl Question {
+    /// Whether there can be such a packet.
+    ///
+    /// # Errors
+    ///
+    /// Says why there cannot.
+    pub fn check(&self) -> Result<(), ImpossibleQuestion> {
+        let (client, vip) = (self.client, self.vip);
+        if client.is_ipv4() != vip.is_ipv4() {
+            return Err(ImpossibleQuestion::Families { client, vip });
+        }
+        if self.payload > LARGEST_PAYLOAD {
+            return Err(ImpossibleQuestion::Payload(self.payload));
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no packet as it is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ImpossibleQuestion {
+    /// IPv4 and IPv6 in one packet.
+    #[error(
+        "{client} and {vip} are not of one address family: no packet goes from one to the other"
+    )]
+    Families {
+        /// Where it would come from.
+        client: SocketAddr,
+        /// Where it would go.
+        vip: SocketAddr,
+    },
+    /// Too long.
+    #[error("{0} bytes are more than the {LARGEST_PAYLOAD} that a packet may be asked about with")]
+    Payload(u16),
+}
+
 /// Most bytes behind the transport header that a question may have.
 pub const LARGEST_PAYLOAD: u16 = 1400;
 

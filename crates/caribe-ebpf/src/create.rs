@@ -235,7 +235,9 @@ fn claim<F: Family<WORDS>, const WORDS: usize>(
         }
         let (way, _) = free.split();
         // SAFETY: a word of a map.
-        if explains() || unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) } {
+        if explains()
+            || unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) }
+        {
             let number = bucket * WAYS + way;
             return Some(At {
                 slot: F::slot(number)?,

@@ -9,8 +9,8 @@ use caribe_packet::verdict::Verdict;
 
 use crate::clock::Moment;
 use crate::create::{self, New};
-use crate::find::{At, Found};
 use crate::explain::note;
+use crate::find::{At, Found};
 use crate::forward::{self, Forward};
 use crate::maps::{SERVERS, SETTINGS};
 use crate::packet::Rewrite;

@@ -113,7 +113,8 @@ pub fn find<F: Family<WORDS>, const WORDS: usize>(
     if !explains()
         && old.deadline() != deadline
         // SAFETY: a slot of a map.
-        && !unsafe { atomic::compare_and_swap(word, old.0, new.0) } {
+        && !unsafe { atomic::compare_and_swap(word, old.0, new.0) }
+    {
         // SAFETY: a slot of a map.
         if !unsafe { Slot::meta(slot) }.is_alive() {
             return Known::nothing();

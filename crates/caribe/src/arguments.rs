@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Connections(ConnectionsArguments),
     /// Give orders about real servers: they stand over reloads and restarts until they are lifted.
     Server(ServerArguments),
+    /// Tell which real server a packet would get now, and why. Nothing is sent or changed.
+    ///
+    /// The answer comes from the programs that balance, on the running director's own tables.
+    /// Exits with 0 whatever becomes of the packet, and with 1 when that cannot be told.
+    Explain(ExplainArguments),
     /// Prepare this machine as a real server for direct routing or tunnelling, undo it, or tell
     /// whether it is in place.
     RealServer(caribe_real_server::cli::Args),
@@ -131,6 +136,49 @@ pub(crate) struct StatusArguments {
     /// Runtime directory of the director.
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Transport protocol.
+    #[arg(value_name = "PROTO", value_parser = protocol)]
+    pub(crate) protocol: Protocol,
+    /// Where the packet comes from: `198.51.100.7:40000` or `[2001:db8::7]:40000`.
+    #[arg(value_name = "CLIENT:PORT")]
+    pub(crate) client: SocketAddr,
+    /// Where it goes.
+    #[arg(value_name = "VIP:PORT")]
+    pub(crate) vip: SocketAddr,
+    /// TCP's flags.
+    #[arg(
+        long,
+        value_name = "FLAG,...",
+        value_delimiter = ',',
+        default_value = "syn"
+    )]
+    pub(crate) flags: Vec<TcpFlag>,
+    /// Bytes behind the transport header, up to 1400: whether it fits the way to the server.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) payload: u16,
+    /// The interface by which it comes in [default: the first that the director balances on].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Runtime directory of the director.
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    pub(crate) runtime_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TcpFlag {
+    Fin,
+    Syn,
+    Rst,
+    Psh,
+    Ack,
+    None,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod client;
 mod connections;
 mod director;
 mod events;
+mod explain;
 mod import;
 mod ipvsadm;
 mod logging;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),

@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::chronicle::Chronicle;
 use super::control::{Control, Query};
+use super::explaining::Explaining;
 use super::loading::{Loaded, load};
 use super::manager::{Watchdog, notify};
 use super::memory::{recall, remember};
@@ -47,6 +48,7 @@ pub(super) struct Actor {
     chronicle: Chronicle,
     notifier: Notifier,
     plane: Plane,
+    explaining: Explaining,
     network: Network,
     watch: WatchHandle,
     monitors: MonitorsHandle,
@@ -166,6 +168,7 @@ impl Actor {
             chronicle: Chronicle::new(),
             notifier: Notifier::start(),
             plane,
+            explaining: Explaining::default(),
             network,
             watch,
             monitors,
@@ -397,6 +400,14 @@ impl Actor {
                 let plane = self.plane.clone();
                 tokio::spawn(async move {
                     drop(answer.send(plane.connections(query).await.map_err(words)));
+                });
+            }
+            Query::Explain(question, answer) => {
+                // Beside the actor: the first time the kernel checks the programs for seconds.
+                let explaining = self.explaining.clone();
+                let plane = self.plane.clone();
+                tokio::spawn(async move {
+                    drop(answer.send(explaining.explain(&plane, question).await));
                 });
             }
             Query::Change(changes, answer) => drop(answer.send(self.change(&changes).await)),

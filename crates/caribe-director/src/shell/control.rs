@@ -13,6 +13,7 @@
 //! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`crate::HappeningsQuery`] |
 //! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
 //! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
+//! | `POST /v1/explain` | which server the packet in the body, a [`Question`], would get, and why: [`Explanation`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -33,7 +34,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use caribe_dataplane::Snapshot;
+use caribe_dataplane::{Explanation, Question, Snapshot};
 use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -46,8 +47,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::DirectorError;
 use super::peer::Peer;
 use crate::{
-    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HistoryQuery,
-    LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, ExplainError, HappeningsPage,
+    HistoryQuery, LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
 };
 
 /// Connections at one time; more wait in the socket's backlog.
@@ -91,6 +92,8 @@ impl ControlPaths {
     pub const HISTORY: &'static str = "/v1/history";
     /// Path where what was changed by hand is written into the configuration file.
     pub const SAVE: &'static str = "/v1/save";
+    /// Path where it is told what would become of a packet.
+    pub const EXPLAIN: &'static str = "/v1/explain";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -125,6 +128,7 @@ pub(super) enum Query {
     /// What happened after that number.
     Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
     Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
+    Explain(Question, oneshot::Sender<Result<Explanation, ExplainError>>),
     Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
         Option<ServiceKey>,
@@ -277,6 +281,7 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::ORDERS, post(watching::order))
         .route(ControlPaths::EVENTS, get(watching::events))
         .route(ControlPaths::HISTORY, get(watching::history))
+        .route(ControlPaths::EXPLAIN, post(explain))
         .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
@@ -343,6 +348,24 @@ async fn batch(
 
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
     make(&queries, Change::Revert).await
+}
+
+async fn explain(
+    State(queries): State<mpsc::Sender<Query>>,
+    body: Result<Json<Question>, JsonRejection>,
+) -> Response {
+    let question = match body {
+        Ok(Json(question)) => question,
+        Err(rejection) => return failure(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&queries, |sender| Query::Explain(question, sender)).await {
+        Some(Ok(explanation)) => Json(explanation).into_response(),
+        Some(Err(error @ ExplainError::Failed(_))) => {
+            failure(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
+        Some(Err(error)) => failure(StatusCode::BAD_REQUEST, &error.to_string()),
+        None => gone(),
+    }
 }
 
 async fn save(State(queries): State<mpsc::Sender<Query>>) -> Response {
