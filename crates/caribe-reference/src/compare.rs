@@ -127,6 +127,23 @@ impl View<'_> {
 
     fn lines(&self, printed: &str) -> Vec<Line> {
         let mut lines = lines(printed, self.scenario.number);
+        for line in &mut lines {
+            let Line::Connection(template) = line else {
+                continue;
+            };
+            if !ends(template).is_some_and(|(client, _)| client.ends_with(":0")) {
+                continue;
+            }
+            for deviation in DEVIATIONS {
+                match deviation.rule {
+                    Rule::TemplateTime(differs) if differs(self.scenario) => template.left = 0,
+                    Rule::TemplateState(differs) if differs(self.scenario) => {
+                        template.row = template.row.replacen("ASSURED", "NONE   ", 1);
+                    }
+                    _ => {}
+                }
+            }
+        }
         if !self.outgoing_counters {
             for line in &mut lines {
                 if let Line::Text(text) = line {
@@ -174,9 +191,12 @@ fn time_left() -> u32 {
         .iter()
         .filter_map(|deviation| match deviation.rule {
             Rule::TimeLeft(seconds) => Some(seconds),
-            Rule::Frame(_) | Rule::OutgoingCounters(_) | Rule::InvalidTemplates | Rule::Avoided => {
-                None
-            }
+            Rule::Frame(_)
+            | Rule::OutgoingCounters(_)
+            | Rule::InvalidTemplates
+            | Rule::TemplateTime(_)
+            | Rule::TemplateState(_)
+            | Rule::Avoided => None,
         });
     bounds.max().unwrap_or(0)
 }
