@@ -13,6 +13,7 @@ mod events;
 mod import;
 mod ipvsadm;
 mod logging;
+mod moment;
 mod names;
 mod output;
 mod real_server;
