@@ -18,6 +18,8 @@ use crate::clock::Moment;
 use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
+use crate::maps::SERVERS;
+use crate::mss;
 use crate::packet::{Packet, Rewrite};
 use crate::sctp;
 use crate::verdict::{Outcome, drop, pass};
@@ -79,6 +81,13 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     if packet.length > room {
         return F::answer(context, Problem::TooBig(room), moment);
     }
+    mss::clamp(
+        context,
+        packet,
+        server.service,
+        room,
+        size_of::<F::Header>(),
+    );
     if method == MASQUERADE && sctp::keeps_ports(packet) && rewrite.port != packet.ports.destination
     {
         return drop(Verdict::DroppedFragment);
@@ -134,6 +143,12 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
     }
     // SAFETY: a slot of a map.
     let slot = unsafe { &*slot };
+    if mss::is_announced(packet)
+        && let Some(server) = SERVERS.get(slot.server)
+    {
+        let header = size_of::<F::Header>();
+        mss::clamp(context, packet, server.service, server.mtu, header);
+    }
     let port = slot.key.endpoints().peer_port;
     if sctp::keeps_ports(packet) && port != packet.ports.source {
         return drop(Verdict::DroppedFragment);

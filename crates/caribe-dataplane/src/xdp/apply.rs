@@ -31,6 +31,7 @@ impl XdpDataplane {
             other => other,
         };
         let plan = plan.map_err(refused)?;
+        self.forget_destinations(&plan)?;
         self.torn = true;
         // Until all is done, packets look for what is there before and after.
         self.put_wide_services(self.live.wide_services() | plan.table.wide_services());
@@ -88,7 +89,7 @@ impl XdpDataplane {
                 self.put_server(*index, *service, server);
                 Ok(())
             }
-            Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
+            Step::CloseTraffic { index, service } => self.close_traffic(*index, *service),
             Step::EditServer { index, server } => {
                 let word = self.maps.roster.read(*index);
                 let (sequence, _) = encoding::from_roster_word(word, 0);
@@ -164,6 +165,18 @@ impl XdpDataplane {
                 Ok(())
             }
         }
+    }
+
+    /// Clears a discarded server's traffic. Its service keeps the sum, unless it is an orphan: then
+    /// that service is gone, and another one may have its key.
+    pub(super) fn close_traffic(
+        &mut self,
+        index: u32,
+        service: Option<u32>,
+    ) -> Result<(), DataplaneError> {
+        let owner = self.maps.servers.read(index).service;
+        let service = service.filter(|service| *service == owner);
+        self.maps.close_traffic(index, service)
     }
 
     /// Writes how many connections a server takes. When that changes, the connections that it has

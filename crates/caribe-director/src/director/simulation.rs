@@ -203,6 +203,7 @@ impl World {
             Effect::Log(_)
             | Effect::Tell(..)
             | Effect::Notify(_)
+            | Effect::ShareControl(_)
             | Effect::SetTimeouts(_)
             | Effect::SetTuning(_)
             | Effect::SetNextHop(..)

@@ -14,6 +14,8 @@ const SCHEDULERS: &[(&str, &[&str])] = &[
     ("ovf", &[]),
     ("sed", &[]),
     ("nq", &[]),
+    ("lblc", &[]),
+    ("lblcr", &[]),
     ("dh", &[]),
     ("sh", &["sh-fallback", "sh-port", "sh-fallback,sh-port"]),
     ("mh", &["mh-fallback", "mh-port", "mh-fallback,mh-port"]),
