@@ -214,7 +214,7 @@ pub enum Topic {
     Redundancy,
     /// Checks on the way of the data.
     DataPath,
-    /// ICMP errors that IPVS sends or schedules at will.
+    /// ICMP errors about a NAT server's stray packets.
     Icmp,
     /// The schedulers lblc and lblcr.
     Lblc,
@@ -231,10 +231,7 @@ impl Topic {
                  connection sync"
             }
             Topic::DataPath => "it is kept; the check goes to the server's own address",
-            Topic::Icmp => {
-                "they are kept; a packet that is too big is answered, an ICMP error about no \
-                 connection is passed, and nothing is sent for a NAT server's stray packet"
-            }
+            Topic::Icmp => "it is kept; nothing is sent for a NAT server's stray packet",
             Topic::Lblc => "they are kept; there is no scheduler lblc or lblcr",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
