@@ -28,6 +28,10 @@ enum Subject {
     Packet,
     /// Seconds that a director takes for ten thousand services of ten servers each.
     Table,
+    /// Checks a second on one processor, beside HAProxy's.
+    Monitors,
+    /// A data plane with ten million connections.
+    Limits,
 }
 
 impl Subject {
@@ -35,25 +39,40 @@ impl Subject {
         match self {
             Subject::Packet => "packet",
             Subject::Table => "table",
+            Subject::Monitors => "monitors",
+            Subject::Limits => "limits",
+        }
+    }
+
+    /// What the machine must have for it.
+    fn purposes(self) -> &'static [Purpose] {
+        match self {
+            Subject::Packet | Subject::Limits => &[Purpose::Bpf, Purpose::Lab],
+            Subject::Table => &[Purpose::Lab],
+            Subject::Monitors => &[Purpose::Lab, Purpose::Rivals],
         }
     }
 }
 
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
-    machine::prepare(&[Purpose::Bpf, Purpose::Lab])?;
+    machine::prepare(arguments.subject.purposes())?;
     step("Building the programs that measure");
-    let object = bpf::for_bench(repository)?;
     let (subject, rest) = (arguments.subject.name(), &arguments.rest);
     let shell = Shell::new()?;
     shell.change_dir(repository.root());
-    shell.set_var("CARIBE_BENCH_OBJECT", object);
-    if let Subject::Table = arguments.subject {
-        cmd!(shell, "cargo build --quiet --release --package caribe")
-            .quiet()
-            .run()
-            .context("cannot build the program")?;
-        let program = repository.target().join("release/caribe");
-        shell.set_var("CARIBE_BENCH_PROGRAM", program);
+    match arguments.subject {
+        Subject::Packet | Subject::Limits => {
+            shell.set_var("CARIBE_BENCH_OBJECT", bpf::for_bench(repository)?);
+        }
+        Subject::Table => {
+            cmd!(shell, "cargo build --quiet --release --package caribe")
+                .quiet()
+                .run()
+                .context("cannot build the program")?;
+            let program = repository.target().join("release/caribe");
+            shell.set_var("CARIBE_BENCH_PROGRAM", program);
+        }
+        Subject::Monitors => {}
     }
     cmd!(
         shell,

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Guest,
     /// Run the fuzz targets, whose engine is C++.
     Fuzz,
+    /// Measure other programs of the field beside ours.
+    Rivals,
 }
 
 /// Something needed: how to see that it is there, and the Debian package that brings it.
@@ -70,6 +72,8 @@ const NEEDS: &[Need] = &[
     ),
     need(Purpose::Guest, "/bin/busybox", "busybox-static"),
     need(Purpose::Fuzz, "c++", "g++"),
+    need(Purpose::Rivals, "haproxy", "haproxy"),
+    need(Purpose::Rivals, "keepalived", "keepalived"),
 ];
 
 /// The toolchain of the BPF object on Debian 12.

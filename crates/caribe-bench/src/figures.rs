@@ -70,15 +70,14 @@ impl Figures {
     /// The figures as a page.
     pub(crate) fn markdown(&self) -> String {
         let mut page = String::from(
-            "# Figures\n\nWritten by `cargo xtask bench packet -- --write docs/figures.md`; rerun \
-             it on your machine. Times are nanoseconds per packet above the sink (the same frame \
+            "## Packets\n\nTimes are nanoseconds per packet above the sink (the same frame \
              through the same generator into a program that does nothing): the median of \
              interleaved rounds, and the range. The ratio is to the reference of the same group, \
              which parses and asks the kernel's hash map with keys, values and capacity like \
              ours.\n",
         );
         for group in &self.groups {
-            page += &format!("\n## {}\n\n", capitalized(&group.title));
+            page += &format!("\n### {}\n\n", capitalized(&group.title));
             page += "| program | ns above the sink | range | ratio | target |\n";
             page += "| --- | ---: | ---: | ---: | --- |\n";
             for row in &group.rows {
@@ -93,7 +92,7 @@ impl Figures {
             }
             page += &format!("\nSink: {:.0} ns.\n", group.sink);
         }
-        page += "\n## Notes\n\n";
+        page += "\n### Notes\n\n";
         for note in &self.notes {
             page += &format!("- {note}\n");
         }

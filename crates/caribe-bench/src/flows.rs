@@ -12,42 +12,74 @@ use caribe_model::{
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The virtual port, and the servers'.
 pub(crate) const PORT: u16 = 80;
-/// The one real server.
-pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// The first real server.
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
-/// A table with one service and one server: the fewest lines to keep in the cache, so that what
-/// is measured is the connection.
-pub(crate) fn table(forwarding: Forwarding) -> Result<Table> {
-    let key = ServiceKey::Address {
-        protocol: Protocol::Tcp,
-        address: IpAddr::V4(VIP),
-        port: PORT,
+/// The services and servers of a data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Services, at ports that follow each other from [`PORT`] on.
+    pub(crate) services: u16,
+    /// Real servers of each: the same hosts, which are other servers in every service.
+    pub(crate) servers: u16,
+}
+
+impl Shape {
+    /// One service and one server: the fewest lines to keep in the cache, so that what is
+    /// measured is the connection.
+    pub(crate) const SMALLEST: Shape = Shape {
+        services: 1,
+        servers: 1,
     };
-    let server = Server {
-        key: ServerKey {
-            address: IpAddr::V4(SERVER),
-            port: PORT,
-        },
-        forwarding,
-        weight: 1,
-        encapsulation: Default::default(),
-        thresholds: Default::default(),
-    };
-    let mut table = Table::default();
-    table
-        .insert(
-            key,
-            Service {
+
+    /// Real servers of all services.
+    pub(crate) fn entries(self) -> u32 {
+        u32::from(self.services) * u32::from(self.servers)
+    }
+
+    /// The hosts that are servers.
+    pub(crate) fn hosts(self) -> impl Iterator<Item = IpAddr> {
+        (0..u32::from(self.servers)).map(|number| host(number).into())
+    }
+
+    /// The director's table.
+    pub(crate) fn table(self, forwarding: Forwarding) -> Result<Table> {
+        let mut table = Table::default();
+        for service in 0..self.services {
+            let key = ServiceKey::Address {
+                protocol: Protocol::Tcp,
+                address: IpAddr::V4(VIP),
+                port: PORT + service,
+            };
+            let servers = self.hosts().map(|address| Server {
+                key: ServerKey {
+                    address,
+                    port: PORT,
+                },
+                forwarding,
+                weight: 1,
+                encapsulation: Default::default(),
+                thresholds: Default::default(),
+            });
+            let service = Service {
                 scheduler: Scheduler::Rr,
                 options: SchedulerOptions::IPVS,
-                servers: vec![server],
+                servers: servers.collect(),
                 one_packet: false,
                 persistence: None,
                 policy: Default::default(),
-            },
-        )
-        .context("cannot lay out the bench's table")?;
-    Ok(table)
+            };
+            table
+                .insert(key, service)
+                .context("cannot lay out the bench's table")?;
+        }
+        Ok(table)
+    }
+}
+
+/// The address of a server; the first one is [`SERVER`].
+fn host(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(SERVER) + number)
 }
 
 /// A next hop out of the interface by which the kernel's test mode lets frames come in, the

@@ -40,6 +40,8 @@ pub(crate) struct Traffic {
     pub(crate) flags: u32,
     /// Replies of the server instead of clients' packets.
     pub(crate) is_reply: bool,
+    /// Services among which the flows are spread.
+    pub(crate) services: u16,
 }
 
 /// Which flows packets are of.
@@ -92,6 +94,17 @@ impl Generator {
         Ok(Target(index))
     }
 
+    /// Takes a program out again, so that nothing holds it; those that were added after it are to
+    /// follow.
+    pub(crate) fn remove_target(&mut self, target: Target) -> Result<()> {
+        let mut targets: ProgramArray<_> = self.map("TARGETS")?.try_into()?;
+        targets
+            .clear_index(&target.0)
+            .context("cannot take a measured program out again")?;
+        self.targets = self.targets.min(target.0);
+        Ok(())
+    }
+
     /// Sends packets; gives the time of each.
     #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
     pub(crate) fn send(&mut self, traffic: &Traffic, packets: u32) -> Result<Duration> {
@@ -131,7 +144,7 @@ impl Generator {
             traffic.target.0,
             first,
             u32::from(traffic.is_reply),
-            0,
+            u32::from(traffic.services),
         ];
         let mut settings: Array<_, [u32; 8]> = self.map("TRAFFIC")?.try_into()?;
         settings.set(0, fields, 0)?;

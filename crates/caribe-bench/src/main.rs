@@ -8,9 +8,14 @@
 mod figures;
 mod flows;
 mod generator;
+mod limits;
+mod monitors;
 mod packet;
+mod page;
+mod processors;
 mod sample;
 mod table;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -27,6 +32,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// A data plane with ten million connections.
+    Limits(limits::Arguments),
+    /// Checks a second on one processor, how regular they are, and what they cost.
+    Monitors(monitors::Arguments),
     /// Nanoseconds per packet and bytes per connection of the built XDP program.
     Packet(packet::Arguments),
     /// Seconds for ten thousand services.
@@ -35,6 +44,8 @@ enum Bench {
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().bench {
+        Bench::Limits(arguments) => limits::run(&arguments),
+        Bench::Monitors(arguments) => monitors::run(&arguments),
         Bench::Packet(arguments) => packet::run(&arguments),
         Bench::Table(arguments) => table::run(&arguments),
     }

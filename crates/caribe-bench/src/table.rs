@@ -16,6 +16,9 @@ use caribe_lab::topology::{FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4}
 use caribe_lab::{Host, Lab, Process};
 use nix::sys::signal::Signal;
 
+use crate::usage::Used;
+use crate::{page, usage};
+
 /// Arguments of `table`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -28,6 +31,9 @@ pub(crate) struct Arguments {
     /// The program; `cargo xtask bench` builds it.
     #[arg(long, env = "CARIBE_BENCH_PROGRAM")]
     program: PathBuf,
+    /// Writes the figures into this page.
+    #[arg(long)]
+    write: Option<PathBuf>,
 }
 
 /// At most so long until the whole table is in place.
@@ -47,18 +53,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     net.director
         .add_route(servers, inside_v4(FIRST_SERVER).into())?;
     let mut director = Director::start(&net, &arguments.program, arguments)?;
+    let mut rows = Vec::new();
     let mut holds = true;
-    let mut judge = |what: &str, time: Duration, most: Duration| {
-        let verdict = if time <= most { "ok" } else { "MISSED" };
+    let mut row = |what: &str, taken: Taken, most: Option<Duration>| {
+        let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+        let kept = most.is_none_or(|most| taken.time <= most);
+        let target = most.map(|most| format!("{}: {}", seconds(most), page::verdict(kept)));
+        let cells = [
+            what.to_owned(),
+            seconds(taken.time),
+            seconds(taken.used),
+            target.unwrap_or_default(),
+        ];
         println!(
-            "{what:<52} {:>8.3} s  (at most {most:?}) {verdict}",
-            time.as_secs_f64()
+            "{}: {}, {} of a processor {}",
+            cells[0], cells[1], cells[2], cells[3]
         );
-        holds &= time <= most;
+        holds &= kept;
+        rows.push(cells.to_vec());
     };
 
     let entries = usize::from(arguments.services) * usize::from(arguments.servers);
-    let begin = now();
+    let begin = director.begin()?;
     let mut all = director.reload(&lvs_cf(arguments, 2, 1))?;
     let wanted = usize::from(arguments.services) + entries;
     // Servers may still be waiting for their monitors: they are not in place then.
@@ -68,60 +84,70 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             break (listed, listing);
         }
         ensure!(
-            begin.elapsed() < PATIENCE,
+            begin.0.elapsed() < PATIENCE,
             "{listed} services and servers are listed, not {wanted}"
         );
-        all = begin.elapsed();
+        all = director.taken(begin)?;
     };
     let what = format!(
         "{} services, {entries} servers in place",
         arguments.services
     );
-    judge(&what, all, MOST_FOR_ALL);
+    row(&what, all, Some(MOST_FOR_ALL));
 
     let mut times = Vec::new();
     for reload in 0..RELOADS {
         times.push(director.reload(&lvs_cf(arguments, 3 + reload, 2 + reload))?);
     }
-    times.sort_unstable();
-    judge(
-        "one change in place (median)",
+    times.sort_unstable_by_key(|taken| taken.time);
+    row(
+        "a reload that changes one server",
         times[times.len() / 2],
-        MOST_FOR_ONE,
+        Some(MOST_FOR_ONE),
     );
-
-    println!(
-        "{:<52} {:>8.3} s",
-        "listed by ipvsadm -Ln",
-        listing.as_secs_f64()
-    );
+    row("listed by `ipvsadm -Ln`", listing, None);
     let restore = director.restore()?;
     let restored = director.list()?.0;
     ensure!(restored == listed, "restored are {restored} of {listed}");
-    println!(
-        "{:<52} {:>8.3} s",
-        "restored by ipvsadm -R",
-        restore.as_secs_f64()
-    );
+    row("restored by `ipvsadm -R`", restore, None);
     let status = director.status()?;
-    for line in status
+    let mut notes: Vec<String> = status
         .lines()
         .filter(|line| line.starts_with("connections ") || line.starts_with("room for "))
-    {
-        println!("{line}");
-    }
-    println!(
+        .map(str::to_owned)
+        .collect();
+    notes.push(format!(
         "memory of the director's process: {} MiB",
-        director.resident()? >> 10
-    );
+        usage::resident(director.process.pid())? >> 10
+    ));
     let Director { process, .. } = director;
     process.stop(PATIENCE).context("the director did not end")?;
     net.lab.remove()?;
+    for note in &notes {
+        println!("{note}");
+    }
+    if let Some(path) = &arguments.write {
+        page::write(path, "table", &markdown(&rows, &notes))?;
+    }
     Ok(if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn markdown(rows: &[Vec<String>], notes: &[String]) -> String {
+    let mut text = format!(
+        "## A large table\n\nA real director reads its `lvs.cf`; a reload is timed from the signal \
+         until the director says that it is in force (the median of {RELOADS}). Beside the time is that of the \
+         director on a processor: on a busy machine the two differ.\n\n"
+    );
+    text += &page::table(&["what", "time:", "of a processor:", "target"], rows);
+    text.push('\n');
+    for note in notes {
+        text += &format!("- {note}\n");
+    }
+    text
 }
 
 /// The file with all services; the first server of the first has this weight.
@@ -161,9 +187,17 @@ fn head(arguments: &Arguments, serial: u32) -> String {
     )
 }
 
+/// How long something took, and for how long of that the director was on a processor.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    time: Duration,
+    used: Duration,
+}
+
 /// A director, and the service manager that it talks to.
 struct Director<'a> {
     process: Process,
+    used: Used,
     manager: UnixDatagram,
     host: &'a Host,
     program: &'a Path,
@@ -192,6 +226,7 @@ impl<'a> Director<'a> {
             .env("NOTIFY_SOCKET", &socket)
             .spawn()?;
         let mut director = Director {
+            used: Used::by_process(process.pid()),
             process,
             manager,
             host,
@@ -201,6 +236,19 @@ impl<'a> Director<'a> {
         };
         director.wait_for("READY=1")?;
         Ok(director)
+    }
+
+    /// Now, and the director's time on a processor until now.
+    fn begin(&self) -> Result<(Instant, Duration)> {
+        Ok((now(), self.used.processor_time()?))
+    }
+
+    /// What has been taken since.
+    fn taken(&self, (moment, used): (Instant, Duration)) -> Result<Taken> {
+        Ok(Taken {
+            time: moment.elapsed(),
+            used: self.used.processor_time()?.saturating_sub(used),
+        })
     }
 
     /// Waits until the director says a word to its manager.
@@ -222,13 +270,13 @@ impl<'a> Director<'a> {
     }
 
     /// Loads another file; the time until it is in force.
-    fn reload(&mut self, text: &str) -> Result<Duration> {
+    fn reload(&mut self, text: &str) -> Result<Taken> {
         fs::write(&self.file, text).context("cannot write the file")?;
-        let begin = now();
+        let begin = self.begin()?;
         self.process.signal(Signal::SIGHUP)?;
         self.wait_for("RELOADING=1")?;
         self.wait_for("READY=1")?;
-        Ok(begin.elapsed())
+        self.taken(begin)
     }
 
     fn command(&self) -> caribe_lab::Command {
@@ -239,44 +287,31 @@ impl<'a> Director<'a> {
     }
 
     /// How many services and servers ipvsadm lists, and how long that takes.
-    fn list(&self) -> Result<(usize, Duration)> {
-        let begin = now();
+    fn list(&self) -> Result<(usize, Taken)> {
+        let begin = self.begin()?;
         let text = self.command().args(["ipvsadm", "-Ln"]).run()?;
         // The version, and two lines of heads.
-        Ok((text.lines().count().saturating_sub(3), begin.elapsed()))
+        Ok((text.lines().count().saturating_sub(3), self.taken(begin)?))
     }
 
     /// Saves the table, and restores it over itself; the time of the latter.
-    fn restore(&self) -> Result<Duration> {
+    fn restore(&self) -> Result<Taken> {
         let saved = self.command().args(["ipvsadm", "-S", "-n"]).run()?;
         let file = self.host.file("saved");
         fs::write(&file, format!("-C\n{saved}")).context("cannot write the saved table")?;
-        let begin = now();
+        let begin = self.begin()?;
         let shell = format!("{} ipvsadm -R < {}", self.program.display(), file.display());
         let shell = self.host.command("sh").args(["-c", &shell]);
         shell
             .env("CARIBE_RUNTIME_DIR", &self.runtime)
             .time_limit(PATIENCE)
             .run()?;
-        Ok(begin.elapsed())
+        self.taken(begin)
     }
 
     fn status(&self) -> Result<String> {
         let command = self.command().args(["status", "--runtime-dir"]);
         Ok(command.arg(&self.runtime).run()?)
-    }
-
-    /// Memory of the process in KiB.
-    fn resident(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let number = number.with_context(|| format!("{path} has no VmRSS"))?;
-        number
-            .trim()
-            .parse()
-            .with_context(|| format!("VmRSS of {path}"))
     }
 }
 

@@ -13,9 +13,11 @@ use caribe_packet::settings::ticks_of_seconds;
 use caribe_packet::state::{first, is_embryonic};
 use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
 use caribe_packet::tcp_state::{State, Viewpoint};
+use caribe_packet::trace::{OPENED, TEMPLATE_MADE};
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::explain::{explains, note};
 use crate::family::{Family, ReplyBucket};
 use crate::find::{Answer, At, Found, Slot};
 use crate::frame;
@@ -72,10 +74,14 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
     let Some(At { slot, number }) = claimed else {
         return false;
     };
+    let replies_come_here = new.forwarding == MASQUERADE;
+    if explains() {
+        note(|trace| trace.met |= OPENED);
+        return !replies_come_here || index_reply::<F, WORDS>(new, number, moment);
+    }
     // SAFETY: the slot is ours until its life says that it is alive.
     unsafe { fill::<F, WORDS>(context, slot, new) };
 
-    let replies_come_here = new.forwarding == MASQUERADE;
     let indexed = !replies_come_here || index_reply::<F, WORDS>(new, number, moment);
     let meta = if indexed {
         let viewpoint = if replies_come_here {
@@ -134,6 +140,10 @@ pub fn template<F: Family<WORDS>, const WORDS: usize>(
     let Some(At { slot, number }) = claimed else {
         return Control::NONE;
     };
+    if explains() {
+        note(|trace| trace.met |= TEMPLATE_MADE);
+        return Control::new(number, place.wide_tag);
+    }
     // SAFETY: the slot is ours until its life says that it is alive.
     unsafe { fill::<F, WORDS>(context, slot, new) };
     let flags = new.forwarding as u16 | TEMPLATE;
@@ -155,6 +165,9 @@ fn take_over<const WORDS: usize, A>(
     let old = Meta(unsafe { atomic::load(word) });
     // SAFETY: a slot of a map.
     let server = unsafe { (*at.slot).server };
+    if explains() {
+        return if old.is_alive() { Some(at) } else { None };
+    }
     if !old.is_alive()
         // SAFETY: a slot of a map.
         || !unsafe { atomic::compare_and_swap(word, old.0, old.with_life(Life::Filling).0) }
@@ -187,6 +200,9 @@ fn displace<F: Family<WORDS>, const WORDS: usize>(
             continue;
         }
         let at = take_over(At { slot, number })?;
+        if explains() {
+            return Some(at);
+        }
         if meta.flags() & FORWARDING_MASK == MASQUERADE as u16 {
             unindex_reply::<F, WORDS>(&at, moment);
         }
@@ -227,7 +243,9 @@ fn claim<F: Family<WORDS>, const WORDS: usize>(
         }
         let (way, _) = free.split();
         // SAFETY: a word of a map.
-        if unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) } {
+        if explains()
+            || unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) }
+        {
             let number = bucket * WAYS + way;
             return Some(At {
                 slot: F::slot(number)?,
@@ -289,7 +307,9 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
     else {
         return false;
     };
-    expect_replies_from::<F, WORDS>(new.rewrite.address);
+    if !explains() {
+        expect_replies_from::<F, WORDS>(new.rewrite.address);
+    }
     let bucket = if used(secondary) < used(primary) {
         secondary
     } else {
@@ -301,8 +321,11 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
         // SAFETY: a word of a map.
         let found = unsafe { atomic::load(word) };
         // The entry may be there already, left over from an earlier life of its slot.
-        // SAFETY: a word of a map.
-        if found == entry || found == 0 && unsafe { atomic::compare_and_swap(word, 0, entry) } {
+        if found == entry
+            || found == 0
+                // SAFETY: a word of a map.
+                && (explains() || unsafe { atomic::compare_and_swap(word, 0, entry) })
+        {
             return true;
         }
     }

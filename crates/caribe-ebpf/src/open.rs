@@ -4,11 +4,13 @@ use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::SECURE;
 use caribe_packet::key::Endpoints;
 use caribe_packet::policy::SECURE_TCP;
+use caribe_packet::trace::STATELESS;
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
 use crate::clock::Moment;
 use crate::create::{self, New};
+use crate::explain::note;
 use crate::find::{At, Found};
 use crate::forward::{self, Forward};
 use crate::maps::{SERVERS, SETTINGS};
@@ -37,7 +39,9 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
         address: F::server_address(&server.address),
         port: pending.server_port,
     };
-    if pending.manner != Manner::Stateless {
+    if pending.manner == Manner::Stateless {
+        note(|trace| trace.met |= STATELESS);
+    } else {
         let key = F::key(
             packet.source,
             packet.destination,

@@ -1,6 +1,6 @@
 //! The chapters of packets that belong to no connection: which server gets them?
 //!
-//! There are three for each family, which differ in how they [`Choose`].
+//! There are four for each family, which differ in how they [`Choose`].
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::event::Event;
@@ -11,12 +11,14 @@ use caribe_packet::policy::{
 use caribe_packet::sctp_state;
 use caribe_packet::server::{MASQUERADE, REACHABLE};
 use caribe_packet::service::is_hash;
+use caribe_packet::trace::SCHEDULED;
 use caribe_packet::transport::{RST, SCTP, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
+use crate::explain::note;
 use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
@@ -69,7 +71,8 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     let number = if known.server != 0 {
         known.server
     } else if takes_other_ports || packet.ports.destination == pending.port {
-        C::server::<F, WORDS>(&pending.service, packet)
+        note(|trace| trace.met |= SCHEDULED);
+        C::server::<F, WORDS>(&pending.service, packet, moment)
     } else {
         0
     };
@@ -113,6 +116,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         }
     }
     pending.server = number;
+    note(|trace| {
+        trace.server = number;
+        trace.server_port = u16::from_be_bytes(pending.server_port) as u32;
+    });
     pending.policy = policy.flags;
     let opens = match packet.protocol {
         TCP => packet.flags & SYN != 0,

@@ -13,6 +13,7 @@ use caribe_packet::transport::{TCP, UDP};
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::explain::explains;
 use crate::family::Family;
 use crate::find::Slot;
 use crate::maps::{BOUNDS, LOADS};
@@ -70,6 +71,9 @@ pub fn transition<F: Family<WORDS>, const WORDS: usize>(
     event: &Event,
     moment: &Moment,
 ) {
+    if explains() {
+        return;
+    }
     let word = Slot::meta_word(slot);
     // A second try is for the other direction's packet, which may come between.
     for _ in 0..2 {

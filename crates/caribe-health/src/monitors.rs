@@ -300,7 +300,9 @@ impl Monitors {
             return;
         };
         let outcome = match finding.passed() {
-            _ if watched.settings.advises || finding.code.is_local() => Outcome::Void,
+            _ if finding.code.is_local() => Outcome::Void,
+            // Only an agent's own word about its health counts.
+            _ if watched.settings.advises && !speaks_of_health(&finding) => Outcome::Void,
             true => Outcome::Good,
             false => Outcome::Bad,
         };
@@ -378,7 +380,9 @@ impl Monitors {
         let thousandths = u32::try_from(lot % 1000).unwrap_or(0);
         let paced = self.next_start.max(now);
         self.next_start = paced + Duration::from_secs(1) / self.limits.starts_per_second.max(1);
-        paced.max(now + spread * thousandths / 1000)
+        // Added to the pace rather than instead of it: where both count, the later of the two
+        // would let those that the lot holds back catch up with those that the pace does.
+        paced + spread * thousandths / 1000
     }
 
     /// A number that is as good as random, and the same for the same monitor.
@@ -387,6 +391,11 @@ impl Monitors {
         (self.seed, id).hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// Whether an agent said of its server that it serves or does not.
+fn speaks_of_health(finding: &Finding) -> bool {
+    matches!(&finding.reading, Some(Reading::Agent(report)) if report.health.is_some())
 }
 
 /// The monitor at a place, if it is still the same one.

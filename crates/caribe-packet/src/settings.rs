@@ -49,6 +49,10 @@ pub struct Settings {
     pub flags: u32,
     /// Ports that a service may have beside the packet's own: [`ALL_PORTS`], [`FTP`].
     pub wide_services: u32,
+    /// Ticks without a change after which a set of servers of lblcr loses one.
+    pub lblcr_expiration: u32,
+    /// Zero.
+    pub padding: u32,
     /// Version of this layout and of the others in this crate: [`LAYOUT`].
     pub layout: u32,
 }

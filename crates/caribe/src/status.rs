@@ -18,7 +18,11 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
         }
     };
     if !arguments.json {
-        let text = StatusText(&status).to_string();
+        let text = StatusText {
+            status: &status,
+            now: now(),
+        }
+        .to_string();
         return output::show("caribe status", &text, ExitCode::SUCCESS);
     }
     match serde_json::to_string_pretty(&status) {
@@ -31,4 +35,12 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Seconds since 1970, for the age of what carries a date.
+#[expect(clippy::disallowed_methods, reason = "formatting at the border")]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // Before 1970 nothing has an age.
+    since.map_or(0, |since| since.as_secs())
 }

@@ -51,6 +51,7 @@ mod replies;
 mod schedulers;
 mod schedulers_by_hash;
 mod schedulers_by_load;
+mod schedulers_by_locality;
 mod sctp;
 mod sctp_states;
 mod tunnel;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
     schedulers::cases(&mut cases);
     schedulers_by_load::cases(&mut cases);
     schedulers_by_hash::cases(&mut cases);
+    schedulers_by_locality::cases(&mut cases);
     replies::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);

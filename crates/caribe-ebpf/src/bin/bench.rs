@@ -32,8 +32,9 @@ pub struct Traffic {
     first: u32,
     /// 1 if the packet is a reply: the flow is in the destination, `destination` is the source.
     is_reply: u32,
-    /// Zero.
-    padding: u32,
+    /// Services, at ports that follow each other from `port` on, among which flows are spread;
+    /// at least 1.
+    services: u32,
 }
 
 /// A number's scrambled self (the finalizer of SplitMix64): packets come from random flows, as on
@@ -52,7 +53,7 @@ static TRAFFIC: Array<Traffic, 1> = Array::new();
 static PACKETS: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 #[btf_map]
-static TARGETS: ProgramArray<8> = ProgramArray::new();
+static TARGETS: ProgramArray<16> = ProgramArray::new();
 
 /// The reference's table: the kernel's hash map with keys and values as large as ours.
 #[btf_map]
@@ -101,7 +102,10 @@ fn generate(context: &XdpContext) -> Option<u32> {
     let client = (0x0a00_0000 | flow >> 14).to_be_bytes();
     let client_port = (1024 + (flow & 0x3fff) as u16).to_be_bytes();
     let local = traffic.destination.to_le_bytes();
-    let local_port = (traffic.port as u16).to_le_bytes();
+    let service = flow.checked_rem(traffic.services)?;
+    let local_port = u16::from_be(traffic.port as u16)
+        .wrapping_add(service as u16)
+        .to_be_bytes();
     let (source, destination, source_port, destination_port) = if traffic.is_reply == 1 {
         (local, client, local_port, client_port)
     } else {

@@ -102,7 +102,8 @@ fn first_probes_are_spread_and_paced() {
         handle(&mut monitors, start(host), Monotonic::ORIGIN);
     }
     let halfway = probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(250))).len();
-    let rest = probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(500))).len();
+    // Two hundred at ten thousand a second take 20 ms more.
+    let rest = probes(&handle(&mut monitors, MonitorsEvent::Woke, moment(520))).len();
     assert!((60..140).contains(&halfway), "{halfway} in the first half");
     assert!(halfway + rest >= 199, "all but those started at once");
 
@@ -129,6 +130,55 @@ fn first_probes_are_spread_and_paced() {
             "{started} after {second} s"
         );
     }
+}
+
+/// A server in a crowd.
+fn member(number: u32) -> ServerId {
+    ServerId {
+        server: ServerKey {
+            address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number)),
+            port: 8080,
+        },
+        ..server(0)
+    }
+}
+
+#[test]
+fn a_hundred_thousand_start_one_after_the_other_and_stay_apart() {
+    const CROWD: u32 = 100_000;
+    const INTERVAL: u64 = 20;
+    let mut monitors = Monitors::new(Limits::default(), 7);
+    let same = settings(0, INTERVAL);
+    for number in 0..CROWD {
+        let event = MonitorsEvent::Start(member(number), Arc::clone(&same), Presumption::Unknown);
+        assert!(handle(&mut monitors, event, Monotonic::ORIGIN).len() <= 1);
+    }
+    // Probes in each tenth of a second, for two intervals.
+    let mut tenths = vec![0_u32; usize::try_from(2 * INTERVAL * 10).expect("few")];
+    let mut effects = Vec::new();
+    while let Some(now) = monitors.next_wake() {
+        let milliseconds = now.since(Monotonic::ORIGIN).as_millis();
+        let Some(tenth) = tenths.get_mut(usize::try_from(milliseconds / 100).expect("few")) else {
+            break;
+        };
+        monitors.handle(MonitorsEvent::Woke, now, &mut effects);
+        for (ticket, _) in probes(&effects) {
+            *tenth += 1;
+            let passed = MonitorsEvent::Probed(ticket, finding(Code::L4Ok));
+            handle(&mut monitors, passed, now);
+        }
+        effects.clear();
+    }
+    let first_round: u32 = tenths[..110].iter().sum();
+    assert_eq!(first_round, CROWD, "ten thousand begin in a second");
+    let most = tenths.iter().max().expect("some");
+    assert!(*most <= 1100, "{most} in a tenth of a second");
+    // The same pace again an interval later: nothing has come together.
+    let second_round: u32 = tenths[200..310].iter().sum();
+    assert!(
+        second_round >= CROWD - 2000,
+        "{second_round} in the second round"
+    );
 }
 
 #[test]
@@ -284,9 +334,11 @@ fn the_directors_own_trouble_is_told_once_and_judges_nobody() {
 }
 
 #[test]
-fn an_adviser_reads_and_never_judges() {
+fn an_adviser_reads_and_judges_only_by_an_agents_own_word() {
     let mut monitors = Monitors::new(immediately(8), 0);
+    let six = Duration::from_secs(6);
     let adviser = Settings {
+        timing: Timing::piranha(six, six),
         advises: true,
         ..Settings::clone(&settings(1, 6))
     };
@@ -317,8 +369,31 @@ fn an_adviser_reads_and_never_judges() {
         assert_eq!(told, expected);
         ticket = next;
     }
-    let (effects, _) = round(&mut monitors, ticket, finding(Code::L4Refused), 5);
+    let (effects, mut ticket) = round(&mut monitors, ticket, finding(Code::L4Refused), 5);
     assert_eq!(effects, []);
+    // Its own word counts, and holds while it is not to be reached.
+    let says = |word: &str, code| Finding {
+        reading: Some(agent(word)),
+        ..finding(code)
+    };
+    for (number, (found, verdict)) in (6..).zip([
+        (says("down", Code::L7Status), Some(false)),
+        (finding(Code::L4Refused), None),
+        (says("50%", Code::L7Ok), None),
+        (says("up 50%", Code::L7Ok), Some(true)),
+        (says("stopped", Code::L7Status), Some(false)),
+    ]) {
+        let (effects, next) = round(&mut monitors, ticket, found, number);
+        let verdicts: Vec<bool> = news(&effects)
+            .into_iter()
+            .filter_map(|(_, news)| match news {
+                News::Verdict { passed, .. } => Some(passed),
+                News::Reading(_) => None,
+            })
+            .collect();
+        assert_eq!(verdicts, Vec::from_iter(verdict), "{number}");
+        ticket = next;
+    }
 }
 
 /// One step of a random history.

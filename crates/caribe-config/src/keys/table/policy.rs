@@ -89,11 +89,9 @@ pub(super) const GLOBAL: &[Key] = &[
     ),
     for_the_file("lblc_expiration", EXPIRATION, "86400")
         .seconds()
-        .not_yet(Topic::Lblc)
         .meaning("How long `lblc` remembers the server of a destination that nobody asks for."),
     for_the_file("lblcr_expiration", EXPIRATION, "86400")
         .seconds()
-        .not_yet(Topic::Lblc)
         .meaning("The same for `lblcr`."),
 ];
 
