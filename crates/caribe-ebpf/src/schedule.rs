@@ -10,8 +10,8 @@ use caribe_packet::policy::{
 };
 use caribe_packet::sctp_state;
 use caribe_packet::server::{MASQUERADE, REACHABLE};
-use caribe_packet::service::is_hash;
-use caribe_packet::trace::SCHEDULED;
+use caribe_packet::service::{Service, is_hash};
+use caribe_packet::trace::{EXPIRED, SCHEDULED, SERVICE};
 use caribe_packet::transport::{RST, SCTP, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
@@ -19,6 +19,7 @@ use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
 use crate::explain::note;
+use crate::find::Answer;
 use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
@@ -37,6 +38,27 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
     let pending = unsafe { &mut *pending };
+    note(|trace| {
+        let Service {
+            id,
+            base,
+            length,
+            cycle_start,
+            choice,
+            scheduler,
+            ..
+        } = pending.service;
+        trace.met |= SERVICE;
+        if pending.answer == Answer::Expired {
+            trace.met |= EXPIRED;
+        }
+        trace.server = 0;
+        (trace.service, trace.base, trace.length) = (id, base, length);
+        trace.cycle_start = cycle_start;
+        trace.choice = choice as u32 | (scheduler as u32) << 8;
+        trace.mark = pending.mark;
+        trace.port = u16::from_be_bytes(pending.port) as u32;
+    });
     let moment = &Moment {
         settings,
         now: pending.now,
