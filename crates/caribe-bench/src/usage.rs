@@ -1,57 +1,67 @@
 //! What threads and processes use, as the kernel counts it.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 /// A process, or one thread of this one.
 #[derive(Debug, Clone)]
-pub(crate) struct Used(PathBuf);
+pub(crate) enum Used {
+    /// A process with all its threads, those that have ended included.
+    Process(PathBuf),
+    /// A thread.
+    Thread(PathBuf),
+}
 
 impl Used {
-    /// A process with all its threads.
+    /// A process.
     pub(crate) fn by_process(pid: u32) -> Used {
-        Used(PathBuf::from(format!("/proc/{pid}/task")))
+        Used::Process(PathBuf::from(format!("/proc/{pid}/stat")))
     }
 
-    /// The thread of this process with that name.
-    pub(crate) fn by_thread(name: &str) -> Result<Used> {
+    /// The threads of this process with that name: where their accounts are.
+    pub(crate) fn threads(name: &str) -> Result<BTreeSet<PathBuf>> {
+        let mut threads = BTreeSet::new();
         for task in fs::read_dir("/proc/self/task").context("cannot list threads")? {
             let path = task?.path();
             // A thread may end between the two looks.
             if fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
-                return Ok(Used(path));
+                threads.insert(path.join("schedstat"));
             }
         }
-        anyhow::bail!("this process has no thread `{name}`")
+        Ok(threads)
     }
 
-    /// Time on a processor so far.
+    /// Time on a processor so far; that of a process comes in hundredths of a second.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        if self.0.ends_with("task") {
-            let mut sum = Duration::ZERO;
-            for task in fs::read_dir(&self.0).with_context(|| self.context())? {
-                sum += time_of(&task?.path())?;
-            }
-            return Ok(sum);
-        }
-        time_of(&self.0)
-    }
-
-    fn context(&self) -> String {
-        format!("cannot read {}", self.0.display())
+        let (Used::Process(path) | Used::Thread(path)) = self;
+        let text = fs::read_to_string(path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let time = match self {
+            Used::Process(_) => of_process(&text),
+            Used::Thread(_) => of_thread(&text),
+        };
+        time.with_context(|| format!("{} has no times: {text}", path.display()))
     }
 }
 
+/// `utime` and `stime` of `stat`, in ticks, of which Linux has a hundred a second.
+fn of_process(text: &str) -> Option<Duration> {
+    // The name before the parenthesis may have anything in it.
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis((user + system) * 10))
+}
+
 /// The first number of `schedstat`: nanoseconds on a processor.
-fn time_of(task: &Path) -> Result<Duration> {
-    let path = task.join("schedstat");
-    let context = || format!("cannot read {}", path.display());
-    let text = fs::read_to_string(&path).with_context(context)?;
-    let first = text.split(' ').next().unwrap_or_default();
-    Ok(Duration::from_nanos(first.parse().with_context(context)?))
+fn of_thread(text: &str) -> Option<Duration> {
+    let first = text.split(' ').next()?;
+    Some(Duration::from_nanos(first.parse().ok()?))
 }
 
 /// KiB of memory that a process has; 0 is this one.
@@ -88,4 +98,18 @@ pub(crate) fn sockets() -> Result<usize> {
         count += usize::from(target.is_ok_and(|to| to.to_string_lossy().starts_with("socket:")));
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_accounts_are_read() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 3 0 250 50 0 0 20 0 5 0 99 0";
+        assert_eq!(of_process(stat), Some(Duration::from_secs(3)));
+        assert_eq!(of_thread("1500 20 3\n"), Some(Duration::from_nanos(1500)));
+        assert_eq!(of_process("7 (a) S 1"), None);
+        assert_eq!(of_thread(""), None);
+    }
 }

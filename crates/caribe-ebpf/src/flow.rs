@@ -26,6 +26,7 @@ use crate::forward::{self, Forward};
 use crate::frame;
 use crate::maps::{NAT_SERVERS, POLICIES, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
+use crate::pending::Errand;
 use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
@@ -136,8 +137,17 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
         (*pending).mark = of.mark;
         (*pending).port = of.port;
         (*pending).control = Control::NONE;
+        (*pending).errand = Errand::Packet;
     }
-    let choice = of.service.choice;
+    turn_to_choice::<F, WORDS>(context, of.service.choice)
+}
+
+/// Goes on in the chapter that schedules by a way to choose.
+#[inline(always)]
+pub fn turn_to_choice<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    choice: u8,
+) -> Outcome {
     if is_hash(choice) {
         chapter::turn_to(context, F::HASHING)
     } else if choice == Choice::Rotate as u8 || choice == Choice::TwoDrawn as u8 {

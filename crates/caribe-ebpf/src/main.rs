@@ -39,6 +39,7 @@ mod fragments;
 mod frame;
 mod locality;
 mod maps;
+mod mss;
 mod open;
 mod packet;
 mod parse;

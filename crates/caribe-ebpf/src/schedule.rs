@@ -24,7 +24,7 @@ use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
 use crate::packet::Packet;
-use crate::pending::Manner;
+use crate::pending::{Errand, Manner};
 use crate::service::{FTP_DATA, FTP_PORT};
 use crate::template;
 use crate::verdict::{Outcome, count_event, drop, pass};
@@ -69,7 +69,8 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     };
     let is_stateless = is_hash(pending.service.choice) && !policy.has(PERSISTENT);
     let in_flood = flood::is_flood(settings, moment.now);
-    if !may_start(packet, policy, in_flood && is_stateless) {
+    let is_error = pending.errand != Errand::Packet;
+    if !is_error && !may_start(packet, policy, in_flood && is_stateless) {
         return pass(Verdict::PassedNoConnection);
     }
     if in_flood {
@@ -105,6 +106,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         if pending.mark != 0 && policy.has(CACHE_BYPASS) {
             // It goes where it was going: the kernel knows the way.
             return pass(Verdict::PassedNotOurs);
+        }
+        if is_error {
+            // No error is sent about an error.
+            return drop(Verdict::DroppedNoServer);
         }
         return F::answer(context, Problem::NoServer, moment);
     }
@@ -147,7 +152,7 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         Manner::Stateless
     } else if !in_flood {
         Manner::Ordinary
-    } else if is_stateless && opens && server.forwarding != MASQUERADE {
+    } else if is_stateless && opens && !is_error && server.forwarding != MASQUERADE {
         count_event(Event::ForwardedStateless);
         Manner::Stateless
     } else {

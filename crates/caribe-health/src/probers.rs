@@ -52,6 +52,9 @@ impl Probers {
         let (path, clock, ways) = (Rc::clone(&self.path), self.clock, self.ways.clone());
         async move {
             let limit = settings.timing.limit;
+            if let Some(prober) = cell.get() {
+                return prober.probe(&settings.target, limit).await;
+            }
             let prepare = || async {
                 let prober = Prober::prepare(Check::clone(&settings.check));
                 let prober = prober.await.map_err(|error| error.to_string())?;
@@ -60,7 +63,8 @@ impl Probers {
                     None => prober,
                 })
             };
-            let prober = match timeout(limit, cell.get_or_try_init(prepare)).await {
+            let preparing = Box::pin(cell.get_or_try_init(prepare));
+            let prober = match timeout(limit, preparing).await {
                 Ok(Ok(prober)) => prober,
                 Ok(Err(reason)) => return blind(&reason),
                 Err(_elapsed) => return blind("the files of the check could not be read in time"),

@@ -30,6 +30,7 @@ pub mod ipv6;
 pub mod key;
 pub mod least;
 pub mod locality;
+pub mod mss;
 pub mod policy;
 pub mod sctp_state;
 pub mod server;

@@ -24,6 +24,9 @@ pub(crate) enum Rule {
     /// Counters of packets and bytes to clients, in a scenario like this once the reference was
     /// seen to do this.
     OutgoingCounters(fn(&Scenario, &Observed) -> bool),
+    /// Templates of clients one of whose templates the reference made invalid, and the number of
+    /// templates of each server in the same listing.
+    InvalidTemplates,
     /// Scenarios do not do what shows it.
     Avoided,
     /// By how many seconds the time left of connections may differ.
@@ -66,6 +69,13 @@ pub const DEVIATIONS: &[Deviation] = &[
         reason: "the two are not asked at the same moment; Caribe's deadlines are those of the \
                  last packet, less 67 ms at most",
         rule: Rule::TimeLeft(9),
+    },
+    Deviation {
+        what: "templates whose server is gone, or quiesced with `expire_quiescent_template`",
+        reason: "the kernel makes such a template invalid when its client comes back (it is listed \
+                 with port 65535), keeps it to its end and makes another one; Caribe has one entry \
+                 for one key, which names the new server as soon as there is one",
+        rule: Rule::InvalidTemplates,
     },
     Deviation {
         what: "connections of a family whose last service was removed",

@@ -35,6 +35,9 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts the thread on the director's processor, with nothing to watch.
     pub(crate) fn start(bed: &Bed, limits: Limits) -> Result<Watch> {
+        const NAME: &str = "monitors";
+        // Those of former monitors may still be on their way out.
+        let former = Used::threads(NAME)?;
         let (handle, reports) = bed.director.run(|| -> Result<_> {
             // What is started here inherits both the namespace and the processor.
             pin(0, bed.sides.measured)?;
@@ -42,11 +45,12 @@ impl Watch {
         })??;
         let deadline = Deadline::after(Duration::from_secs(5));
         let used = loop {
-            match Used::by_thread("monitors") {
-                Ok(used) => break used,
-                Err(error) if deadline.passed() => return Err(error),
-                Err(_) => pause(Duration::from_millis(5)),
+            let now = Used::threads(NAME)?;
+            if let Some(thread) = now.difference(&former).next() {
+                break Used::Thread(thread.clone());
             }
+            ensure!(!deadline.passed(), "the monitors have no thread");
+            pause(Duration::from_millis(5));
         };
         Ok(Watch {
             handle,

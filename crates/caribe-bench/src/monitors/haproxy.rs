@@ -33,7 +33,7 @@ impl Haproxy {
             Kind::Http => "    option httpchk GET /\n",
         };
         let mut text = format!(
-            "global\n    nbthread 1\n    maxconn 1000\ndefaults\n    mode tcp\n    \
+            "global\n    nbthread 1\n    maxconn 1000\n    no strict-limits\ndefaults\n    mode tcp\n    \
              timeout connect {milliseconds}ms\n    timeout client 1s\n    timeout server 1s\n    \
              timeout check {milliseconds}ms\n    default-server inter {milliseconds}ms rise 1 \
              fall 1\nlisten bench\n    bind unix@{}\n{check}",

@@ -56,9 +56,9 @@ impl Intervals {
         found
     }
 
-    /// Late waits among a thousand.
-    pub(crate) fn late_per_thousand(&self) -> f64 {
-        self.late as f64 * 1000.0 / self.waits.max(1) as f64
+    /// Late waits among a thousand, those of so many targets included that were never checked.
+    pub(crate) fn late_per_thousand(&self, never: usize) -> f64 {
+        (self.late + never) as f64 * 1000.0 / (self.waits + never).max(1) as f64
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
         // Target 1 waited 110 and 100, 2 waited 111 and is awaited again, and so is 3.
         assert_eq!((found.waits, found.late), (5, 3));
         assert_eq!(found.longest, at(280));
-        assert_eq!(found.late_per_thousand(), 600.0);
+        assert_eq!(found.late_per_thousand(0), 600.0);
     }
 
     #[test]

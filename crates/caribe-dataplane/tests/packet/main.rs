@@ -36,6 +36,7 @@ mod limits;
 mod local;
 mod malformed;
 mod model;
+mod mss;
 mod nat;
 mod one_packet;
 mod options;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     fragments::cases(&mut cases);
     options::cases(&mut cases);
     nat::cases(&mut cases);
+    mss::cases(&mut cases);
     direct::cases(&mut cases);
     tunnel::cases(&mut cases);
     tunnel_wrapping::cases(&mut cases);

@@ -4,9 +4,7 @@ use std::io;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -32,14 +30,6 @@ impl Connection {
             stream,
             _lease: lease,
         }
-    }
-
-    /// Closes with a reset, so that no TIME_WAIT is left behind.
-    pub(super) fn reset(self) -> io::Result<()> {
-        self.stream
-            .into_std()
-            .map(Socket::from)?
-            .set_linger(Some(Duration::ZERO))
     }
 }
 

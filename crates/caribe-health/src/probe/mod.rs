@@ -271,25 +271,27 @@ impl Prober {
 
     async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let connector = self.connector.as_ref();
+        // Most are in boxes of their own: together they are as large as the largest of them, and
+        // TCP's, of which there may be the most, should not be.
         match &self.check {
             Check::Tcp(check) => check.run(target, deadline).await,
-            Check::SendExpect(check) => check.run(target, deadline).await,
-            Check::Http(check) => check.run(connector, target, deadline).await,
+            Check::SendExpect(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Http(check) => Box::pin(check.run(connector, target, deadline)).await,
             Check::Tls(check) => match connector {
-                Some(connector) => check.run(connector, target, deadline).await,
+                Some(connector) => Box::pin(check.run(connector, target, deadline)).await,
                 // It was prepared with one.
                 None => Err(Found::new(Code::Local, "TLS is not set up")),
             },
-            Check::Udp(check) => check.run(target, deadline).await,
-            Check::Dns(check) => check.run(target, deadline).await,
-            Check::Smtp(check) => check.run(target, deadline).await,
-            Check::Ping(check) => check.run(target, deadline).await,
-            Check::Program(check) => check.run(target, deadline).await,
-            Check::Grpc(check) => check.run(connector, target, deadline).await,
-            Check::Agent(check) => check.run(target, deadline).await,
-            Check::Rstat(check) => check.run(target, deadline).await,
-            Check::Rwho(check) => check.run(self.rwho.as_ref(), target, deadline).await,
-            Check::Ssh(check) => check.run(target, deadline).await,
+            Check::Udp(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Dns(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Smtp(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Ping(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Program(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Grpc(check) => Box::pin(check.run(connector, target, deadline)).await,
+            Check::Agent(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Rstat(check) => Box::pin(check.run(target, deadline)).await,
+            Check::Rwho(check) => Box::pin(check.run(self.rwho.as_ref(), target, deadline)).await,
+            Check::Ssh(check) => Box::pin(check.run(target, deadline)).await,
         }
     }
 }

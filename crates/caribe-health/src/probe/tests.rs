@@ -8,7 +8,7 @@ fn read(json: &str) -> Result<Check, serde_json::Error> {
 #[test]
 fn checks_are_read_and_written() {
     for json in [
-        r#"{"tcp":{"reset":false}}"#,
+        r#"{"tcp":{"orderly":false}}"#,
         r#"{"send-expect":{"send":"GET / HTTP/1.0\\r\\n\\r\\n","expect":{"prefix":"HTTP"}}}"#,
         r#"{"udp":{"send":"\\x00ping","expect":{"answer":"anything"}}}"#,
         r#"{"dns":{"name":"www.example.org.","kind":"AAAA","expect":"2001:db8::1"}}"#,

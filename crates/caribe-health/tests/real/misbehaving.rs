@@ -74,7 +74,7 @@ fn a_mute_server_takes_connections_and_no_more() {
     }
     let connects = r#"{"tcp":{}}"#;
     bed.sees(Code::L4Ok, &check(connects), ADDRESS);
-    bed.sees(Code::L4Ok, &check(r#"{"tcp":{"reset":true}}"#), ADDRESS);
+    bed.sees(Code::L4Ok, &check(r#"{"tcp":{"orderly":true}}"#), ADDRESS);
     bed.sees(
         Code::L4Ok,
         &check(r#"{"send-expect":{"send":"hello"}}"#),
