@@ -6,9 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
@@ -67,25 +71,78 @@ const FLAGS: [&str; 8] = [
     "-Cdebug-assertions",
 ];
 
-/// Builds all targets and runs each; fails with the input that a target fell over.
-pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<String> {
-    let directory = repository.root().join("fuzz");
-    let path = directory.join("Cargo.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest: Manifest =
-        toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+/// The targets while they are built.
+#[derive(Debug)]
+pub(crate) struct Build(Child);
+
+impl Build {
+    /// Begins to build all targets.
+    pub(crate) fn start(repository: &Repository) -> Result<Build> {
+        Build::spawn(Command::new("cargo"), repository)
+    }
+
+    /// The same with what the processors have left: what else is measured meanwhile, by time, does
+    /// not notice.
+    pub(crate) fn start_in_idle_time(repository: &Repository) -> Result<Build> {
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0", "cargo"]);
+        Build::spawn(command, repository)
+    }
+
+    fn spawn(mut command: Command, repository: &Repository) -> Result<Build> {
+        let directory = directory(repository);
+        // With a target named, the flags are not for build scripts and macros.
+        command
+            .args(["build", "--quiet", "--release", "--target"])
+            .arg(host()?)
+            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .process_group(0);
+        let child = command
+            .spawn()
+            .context("cannot begin to build the fuzz targets")?;
+        Ok(Build(child))
+    }
+
+    /// Waits for the end.
+    fn finish(mut self) -> Result<()> {
+        let status = self
+            .0
+            .wait()
+            .context("cannot wait for the fuzz targets' build")?;
+        ensure!(status.success(), "the fuzz targets do not build");
+        Ok(())
+    }
+}
+
+impl Drop for Build {
+    /// A build that nobody waits for ends with all that it started.
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let group = Pid::from_raw(self.0.id().cast_signed());
+            if let Err(error) = killpg(group, Signal::SIGKILL) {
+                eprintln!("cannot end the build of the fuzz targets: {error}");
+            }
+            if let Err(error) = self.0.wait() {
+                eprintln!("cannot wait for the build of the fuzz targets: {error}");
+            }
+        }
+    }
+}
+
+fn directory(repository: &Repository) -> PathBuf {
+    repository.root().join("fuzz")
+}
+
+/// Runs each target that was built; fails with the input that a target fell over.
+pub(crate) fn run(repository: &Repository, build: Build, arguments: &Arguments) -> Result<String> {
+    build.finish()?;
+    let directory = directory(repository);
+    let manifest = manifest(&directory.join("Cargo.toml"))?;
     let shell = Shell::new()?;
     shell.change_dir(&directory);
-    let host = host(&shell)?;
-    {
-        // With a target named, the flags are not for build scripts and macros.
-        let _flags = shell.push_env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
-        cmd!(shell, "cargo build --quiet --release --target {host}")
-            .quiet()
-            .run()
-            .context("the fuzz targets do not build")?;
-    }
+    let host = host()?;
     let targets: Vec<&str> = manifest
         .bin
         .iter()
@@ -93,7 +150,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Stri
         .filter(|name| arguments.target.as_deref().is_none_or(|only| only == *name))
         .collect();
     if targets.is_empty() {
-        bail!("there is no such fuzz target; see {}", path.display());
+        bail!("there is no such fuzz target; see fuzz/Cargo.toml");
     }
     for name in &targets {
         let seeds = manifest.package.metadata.seeds.get(*name);
@@ -103,6 +160,12 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Stri
     }
     let seconds = arguments.seconds;
     Ok(format!("{} targets, {seconds} s each", targets.len()))
+}
+
+fn manifest(path: &Path) -> Result<Manifest> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
 }
 
 fn run_one(
@@ -138,7 +201,8 @@ fn run_one(
 }
 
 /// The triple of this machine.
-fn host(shell: &Shell) -> Result<String> {
+fn host() -> Result<String> {
+    let shell = Shell::new()?;
     let said = cmd!(shell, "rustc --version --verbose").quiet().read()?;
     said.lines()
         .find_map(|line| line.strip_prefix("host: "))

@@ -81,7 +81,8 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bpf(arguments) => bpf::run(&repository, &arguments),
         Task::Fuzz(arguments) => {
             machine::prepare(&[Purpose::Fuzz])?;
-            println!("{}", fuzz::run(&repository, &arguments)?);
+            let build = fuzz::Build::start(&repository)?;
+            println!("{}", fuzz::run(&repository, build, &arguments)?);
             Ok(ExitCode::SUCCESS)
         }
         Task::Setup => {

@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }),
         ),
     ] {
-        let plans = shapes.map(|shape| Plan::of_shape(shape));
+        let plans = shapes.map(Plan::of_shape);
         with_planes(&mut generator, &lab, &plans, |generator, planes| {
             measure_shapes(generator, planes, arguments, title, &mut figures)
         })?;

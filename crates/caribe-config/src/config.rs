@@ -38,6 +38,9 @@ pub struct Config {
     /// `keep_overrides` (Caribe's own): loading this file leaves in place what was changed by
     /// hand.
     pub keep_overrides: bool,
+    /// `control_group` (Caribe's own): the group that may use the control socket, by name or
+    /// number; it need not exist.
+    pub control_group: Option<String>,
     /// `tcp_timeout`, `tcpfin_timeout`, `udp_timeout`; `None` (key absent or 0) leaves IPVS's
     /// default.
     pub timeouts: ConfiguredTimeouts,
@@ -72,6 +75,7 @@ impl Default for Config {
             interfaces: Vec::new(),
             connections: None,
             keep_overrides: false,
+            control_group: None,
             timeouts: ConfiguredTimeouts::default(),
             limits: Limits::default(),
             tuning: Tuning {

@@ -212,16 +212,8 @@ pub enum Effect {
 pub enum Topic {
     /// Heartbeat, takeover, connection sync.
     Redundancy,
-    /// Checks on the way of the data.
-    DataPath,
-    /// MSS clamping.
-    MssClamp,
-    /// SCTP.
-    Sctp,
-    /// ICMP errors that IPVS sends or schedules at will.
+    /// ICMP errors about a NAT server's stray packets.
     Icmp,
-    /// The schedulers lblc and lblcr.
-    Lblc,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -234,14 +226,7 @@ impl Topic {
                 "they are kept; this director runs alone, without heartbeat, takeover or \
                  connection sync"
             }
-            Topic::DataPath => "it is kept; the check goes to the server's own address",
-            Topic::MssClamp => "it is kept; the MSS of a SYN stays as it is",
-            Topic::Icmp => {
-                "they are kept; a packet that is too big is answered, an ICMP error about no \
-                 connection is passed, and nothing is sent for a NAT server's stray packet"
-            }
-            Topic::Lblc => "they are kept; there is no scheduler lblc or lblcr",
-            Topic::Sctp => "SCTP packets are passed, not balanced",
+            Topic::Icmp => "it is kept; nothing is sent for a NAT server's stray packet",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

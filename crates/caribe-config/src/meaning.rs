@@ -97,6 +97,9 @@ impl Interpreter<'_, '_> {
                 .optional_integer("connections")
                 .and_then(|number| u32::try_from(number).ok()), // its range fits
             keep_overrides: settings.boolean("keep_overrides"),
+            control_group: settings
+                .text("control_group")
+                .filter(|name| !name.is_empty()),
             timeouts: ConfiguredTimeouts {
                 tcp: positive_seconds(settings, "tcp_timeout"),
                 tcp_fin: positive_seconds(settings, "tcpfin_timeout"),

@@ -120,6 +120,7 @@ fn sample_a_nat() {
         interfaces: Vec::new(),
         connections: None,
         keep_overrides: false,
+        control_group: None,
         timeouts: ConfiguredTimeouts {
             tcp: Some(seconds(900)),
             tcp_fin: Some(seconds(120)),
@@ -209,6 +210,7 @@ fn sample_b_direct() {
         interfaces: Vec::new(),
         connections: None,
         keep_overrides: false,
+        control_group: None,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: Redundancy {
             primary: Some(ip("198.51.100.2")),
@@ -288,6 +290,7 @@ fn sample_d_tunnel() {
         interfaces: Vec::new(),
         connections: None,
         keep_overrides: false,
+        control_group: None,
         timeouts: ConfiguredTimeouts::default(),
         redundancy: Redundancy {
             primary: Some(ip("192.0.2.31")),
@@ -375,11 +378,11 @@ fn every_key_has_its_meaning() {
     ];
     let probes = probes
         .map(|probe| MonitorBlock {
+            interface: matches!(probe, Probe::Ping).then(|| "eth1".to_owned()),
             probe,
             port: None,
             through_vip: false,
             source: None,
-            interface: None,
             timing,
         })
         .to_vec();
@@ -390,6 +393,7 @@ fn every_key_has_its_meaning() {
         interfaces: ["eth0", "eth1", "eth2"].map(str::to_owned).to_vec(),
         connections: Some(1_000),
         keep_overrides: true,
+        control_group: Some("lvsadmin".to_owned()),
         timeouts: ConfiguredTimeouts {
             tcp: Some(seconds(100)),
             tcp_fin: Some(seconds(20)),
@@ -506,7 +510,7 @@ fn every_key_has_its_meaning() {
                 port: NonZeroU16::new(8443),
                 through_vip: true,
                 source: Some(ip("192.0.2.1")),
-                interface: Some("eth1".to_owned()),
+                interface: None,
                 timing: Timing {
                     interval: milliseconds(1_500),
                     timeout: milliseconds(800),
@@ -611,6 +615,7 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
         interfaces: Vec::new(),
         connections: None,
         keep_overrides: false,
+        control_group: None,
         timeouts: ConfiguredTimeouts::default(),
         limits: Limits {
             services: 1_024,

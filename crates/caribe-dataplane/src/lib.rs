@@ -14,6 +14,8 @@
 
 mod clock;
 mod dataplane;
+mod destinations;
+mod explanation;
 #[expect(unsafe_code, reason = "memory that the kernel shares")]
 mod mapped;
 mod marks;
@@ -24,3 +26,4 @@ mod table;
 pub mod xdp;
 
 pub use dataplane::*;
+pub use explanation::*;

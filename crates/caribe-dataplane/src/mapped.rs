@@ -36,7 +36,7 @@ unsafe impl Mapped for Server {}
 unsafe impl Mapped for Slot {}
 // SAFETY: integers only; 32 bytes.
 unsafe impl Mapped for Policy {}
-// SAFETY: integers only; 128 bytes.
+// SAFETY: integers only; 136 bytes.
 unsafe impl Mapped for Settings {}
 // SAFETY: integers only; 64 bytes.
 unsafe impl Mapped for Connection4 {}
@@ -64,7 +64,7 @@ unsafe impl Whole for Settings {}
 const _: () = assert!(size_of::<Server>() == 2 * 16 + 2 * 8 + 3 * 4 + 2 + 2);
 const _: () = assert!(size_of::<Slot>() == 2 * 4);
 const _: () = assert!(size_of::<Policy>() == 2 * 4 + 16 + 2 + 6);
-const _: () = assert!(size_of::<Settings>() == 4 * 8 + 2 * 4 + 16 * 4 + 6 * 4);
+const _: () = assert!(size_of::<Settings>() == 4 * 8 + 2 * 4 + 32 * 4 + 8 * 4);
 
 /// A mapped array of the kernel. It stays valid when the map's descriptor is closed and its pin
 /// removed; the kernel frees the memory when the last user is gone.

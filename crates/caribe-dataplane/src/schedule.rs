@@ -2,7 +2,7 @@
 //!
 //! The packet path knows a few ways to choose: to *rotate* through a run, to take the *best* slot of
 //! a run by load and weight, the better of two that are *drawn*, or
-//! the slot of a *hash*. What the run holds, in which order, is worked out here from IPVS's rules, so
+//! the slot of a *hash*; or to go by what is *remembered* for a destination, and else by load. What the run holds, in which order, is worked out here from IPVS's rules, so
 //! that the sequence of picks is the one that IPVS would make, down to the state that edits leave
 //! behind: a [`Schedule`] is that state, advanced by the picks that the packet path has counted
 //! and changed by additions, edits and removals.
@@ -383,6 +383,8 @@ pub(crate) fn choice(scheduler: Scheduler) -> Choice {
         Scheduler::Sed => Choice::ShortestDelay,
         Scheduler::Nq => Choice::NeverQueue,
         Scheduler::Twos => Choice::TwoDrawn,
+        Scheduler::Lblc => Choice::Locality,
+        Scheduler::Lblcr => Choice::Replicated,
         Scheduler::Dh => Choice::DestinationHash,
         Scheduler::Sh => Choice::SourceHash,
         Scheduler::Mh => Choice::Maglev,

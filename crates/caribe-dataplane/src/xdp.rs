@@ -12,8 +12,11 @@ mod adopt;
 mod apply;
 mod connection_table;
 mod connections;
+mod destinations;
 mod encoding;
 mod error;
+mod explain;
+mod explain_frame;
 mod interfaces;
 #[expect(unsafe_code, reason = "system calls that aya has no function for")]
 mod link;
@@ -38,6 +41,7 @@ use caribe_model::{NextHop, Table, Timeouts, Tuning};
 
 pub use connection_table::{Flow, LiveConnection};
 pub use error::OpenError;
+pub use explain::{Explainer, Whereabouts};
 pub use memory::Memory;
 pub use options::Options;
 
@@ -45,6 +49,7 @@ use self::interfaces::Attachment;
 use self::maps::Maps;
 use self::pins::Pins;
 use self::sweep::Audit;
+use crate::destinations::Housekeeping;
 use crate::table::LiveTable;
 use crate::{Applied, Dataplane, DataplaneError, Snapshot, Swept};
 
@@ -69,6 +74,8 @@ pub struct XdpDataplane {
     wanted: BTreeSet<String>,
     /// What sweeps remember of each other.
     audit: Audit,
+    /// When what lblc and lblcr remember was looked at.
+    housekeeping: Housekeeping,
     /// What concerns every service alike.
     tuning: Tuning,
     /// How full the tables are, as the last sweep found: the connections alive.

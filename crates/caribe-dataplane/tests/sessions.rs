@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use caribe_dataplane::xdp::{LiveConnection, XdpDataplane};
-use caribe_dataplane::{Applied, Dataplane as _, LiveServer, LiveService};
+use caribe_dataplane::{Applied, Dataplane as _, LiveServer, LiveService, Traffic};
 use caribe_model::{
     Defence, Family, Forwarding, MarkRule, Netmask, Persistence, Policy, PortRange, Protocol,
     ReuseMode, Scheduler, ServerKey, ServiceKey, Table, Thresholds, Tuning,
@@ -295,6 +295,17 @@ fn thresholds_hold_and_an_edit_lifts_them() {
     assert_eq!(next(&dataplane), None);
     apply(&mut dataplane, &bounded(0, 0));
     assert_eq!(next(&dataplane), Some(2));
+    // A bound that it has reached already holds at once.
+    apply(&mut dataplane, &bounded(4, 0));
+    assert!(live(&dataplane).overloaded);
+    assert_eq!(next(&dataplane), None);
+    // Between the two bounds it stays what it was.
+    apply(&mut dataplane, &bounded(5, 0));
+    assert!(live(&dataplane).overloaded);
+    apply(&mut dataplane, &bounded(6, 5));
+    assert!(!live(&dataplane).overloaded);
+    assert_eq!((next(&dataplane), next(&dataplane)), (Some(2), Some(2)));
+    assert_eq!(next(&dataplane), None);
     dataplane.remove().expect("remove");
 }
 
@@ -371,4 +382,26 @@ fn case_124_drop_entry_thins_embryonic_connections_out() {
         .collect();
     assert_eq!(states.len(), 10, "established ones stay");
     dataplane.remove().expect("remove");
+}
+
+/// What went to the servers of a service that is gone is not the traffic of another one with its
+/// key.
+#[test]
+fn a_service_that_comes_back_begins_with_no_traffic() {
+    let private = Private::enter();
+    let mut dataplane = private.open();
+    let of =
+        |servers: &[(&str, u32)]| table(Forwarding::Direct, &[(tcp(VIP), Scheduler::Rr, servers)]);
+    apply(&mut dataplane, &of(&SERVERS));
+    opens(&dataplane, "198.51.100.7", 1000).expect("a server");
+    assert_eq!(service(&dataplane).traffic.connections, 1);
+    // A server that leaves its service leaves its traffic there.
+    apply(&mut dataplane, &of(&[]));
+    assert_eq!(service(&dataplane).traffic.connections, 1);
+    apply(&mut dataplane, &Table::default());
+    apply(&mut dataplane, &of(&[("10.0.0.4:80", 1)]));
+    assert_eq!(service(&dataplane).traffic, Traffic::default());
+    // A server that comes back counts on, as in IPVS.
+    apply(&mut dataplane, &of(&SERVERS));
+    assert_eq!(service(&dataplane).traffic.connections, 1);
 }

@@ -258,6 +258,7 @@ impl Director {
             | Event::AnnouncementFailed(_, trouble)
             | Event::NotRemembered(trouble)
             | Event::OrdersNotKept(trouble)
+            | Event::ControlNotShared(trouble)
             | Event::DataplaneRemoved(Err(trouble)) => {
                 effects.push(Effect::Log(Notice::Trouble(trouble)));
             }

@@ -49,6 +49,8 @@ pub enum Effect {
     Remember(Vec<FloatingAddress>),
     /// Store, so that they outlive this process, the operators' orders that stand.
     KeepOrders(BTreeMap<ServerId, StandingOrder>),
+    /// Let this group use the control socket, besides root; with `None` nobody else.
+    ShareControl(Option<String>),
     /// Put an address on its interface.
     AddAddress(FloatingAddress),
     /// Take an address off its interface.

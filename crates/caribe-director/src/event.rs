@@ -52,6 +52,8 @@ pub enum Event {
     NotRemembered(String),
     /// [`crate::Effect::KeepOrders`] could not be done.
     OrdersNotKept(String),
+    /// [`crate::Effect::ShareControl`] could not be done; root alone may use the socket.
+    ControlNotShared(String),
     /// The end of [`crate::Effect::Sweep`].
     Swept(Result<Swept, String>),
     /// The end of [`crate::Effect::Sample`].

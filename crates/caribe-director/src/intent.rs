@@ -35,6 +35,8 @@ pub struct Intent {
     pub limits: Limits,
     /// Loading it leaves in place what was changed by hand.
     pub keep_overrides: bool,
+    /// The group that may use the control socket.
+    pub control_group: Option<String>,
     /// The policy of services that are added by hand.
     pub policy: Policy,
     /// `secure_tcp` of services that are added by hand.
@@ -121,6 +123,7 @@ impl Intent {
             connections: config.connections,
             limits: config.limits,
             keep_overrides: config.keep_overrides,
+            control_group: config.control_group.clone(),
             policy: config.policy,
             secure_tcp: config.secure_tcp,
             places,

@@ -3,6 +3,7 @@
 mod actor;
 mod chronicle;
 mod control;
+mod explaining;
 mod journal;
 mod kernel;
 mod loading;

@@ -1,5 +1,7 @@
 //! [`Status`] as text for a terminal.
 
+mod attention;
+
 use std::fmt;
 
 use crate::{DrainingStatus, Phase, ServerState, ServerStatus, ServiceStatus, Status};
@@ -7,16 +9,21 @@ use crate::{DrainingStatus, Phase, ServerState, ServerStatus, ServiceStatus, Sta
 /// Prints a [`Status`] for people: what needs attention is said in words, numbers stand in
 /// columns.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusText<'a>(pub &'a Status);
+pub struct StatusText<'a> {
+    /// What is printed.
+    pub status: &'a Status,
+    /// Seconds since 1970, by which the age of operators' orders is told.
+    pub now: u64,
+}
 
 impl fmt::Display for StatusText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self.0;
+        let status = self.status;
         head(status, f)?;
         addresses(status, f)?;
         for service in &status.services {
             writeln!(f)?;
-            show_service(service, f)?;
+            show_service(service, self.now, f)?;
         }
         writeln!(f)?;
         verdicts(status, f)
@@ -128,7 +135,7 @@ fn addresses(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn show_service(service: &ServiceStatus, now: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let rates = &service.rates;
     writeln!(
         f,
@@ -145,8 +152,8 @@ fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Res
     )?;
     let mut rows = vec![
         [
-            "server", "address", "method", "state", "for", "weight", "active", "inactive",
-            "conn/s", "pkt/s", "B/s",
+            "server", "address", "method", "state", "for", "check", "flaps", "weight", "active",
+            "inactive", "conn/s", "pkt/s", "B/s",
         ]
         .map(str::to_owned),
     ];
@@ -162,9 +169,7 @@ fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Res
         if server.state == ServerState::Inactive {
             continue;
         }
-        if let Some(reason) = &server.reason {
-            writeln!(f, "  ! {}: {reason}", server.name)?;
-        }
+        attention::write(server, now, f)?;
         if server.next_hop.is_none() {
             writeln!(
                 f,
@@ -177,7 +182,7 @@ fn show_service(service: &ServiceStatus, f: &mut fmt::Formatter<'_>) -> fmt::Res
     Ok(())
 }
 
-fn row(server: &ServerStatus) -> [String; 11] {
+fn row(server: &ServerStatus) -> [String; 13] {
     let state = match server.state {
         ServerState::Up => "up",
         ServerState::Down => "down",
@@ -197,6 +202,8 @@ fn row(server: &ServerStatus) -> [String; 11] {
         server.forwarding.to_string(),
         state.to_owned(),
         Ago(server.since_seconds).to_string(),
+        attention::check(&server.watch),
+        server.watch.flaps.to_string(),
         weight,
         server.active.to_string(),
         server.inactive.to_string(),
@@ -206,9 +213,9 @@ fn row(server: &ServerStatus) -> [String; 11] {
     ]
 }
 
-/// Columns as wide as their widest cell; numbers, from the sixth column on, to the right.
+/// Columns as wide as their widest cell; numbers, from the seventh column on, to the right.
 fn columns<const N: usize>(rows: &[[String; N]], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    const WORDS: usize = 5;
+    const WORDS: usize = 6;
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {

@@ -13,6 +13,8 @@ use caribe_packet::server::Load;
 use caribe_packet::service::{Choice, MOST_TURNS, Service, Slot, further, rotate};
 
 use crate::atomic;
+use crate::clock::Moment;
+use crate::explain::{explains, note};
 use crate::family::Family;
 use crate::maps::{CURSORS, LOADS, SLOTS};
 use crate::packet::Packet;
@@ -23,6 +25,7 @@ pub trait Choose {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         packet: &Packet<F::Address>,
+        moment: &Moment,
     ) -> u32;
 }
 
@@ -34,6 +37,7 @@ impl Choose for Comparing {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         _packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         if length == 0 {
@@ -52,6 +56,7 @@ impl Choose for ByHash {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         let flags = service.flags as u32;
@@ -75,6 +80,7 @@ impl Choose for Drawn {
     fn server<F: Family<WORDS>, const WORDS: usize>(
         service: &Service,
         _packet: &Packet<F::Address>,
+        _moment: &Moment,
     ) -> u32 {
         let Service { base, length, .. } = *service;
         if length == 0 {
@@ -131,7 +137,14 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
         return 0;
     };
     // SAFETY: a word of a map.
-    let picks = unsafe { atomic::fetch_add(cursor, 1) };
+    let picks = unsafe {
+        if explains() {
+            atomic::load(cursor)
+        } else {
+            atomic::fetch_add(cursor, 1)
+        }
+    };
+    note(|trace| trace.picks = picks);
     let mut at = rotate(length, cycle_start, picks);
     let mut passed = 0;
     for _ in 0..MOST_TURNS {
@@ -149,8 +162,11 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
         if passed >= length as u64 {
             return 0;
         }
-        // SAFETY: a word of a map.
-        unsafe { atomic::add(cursor, slot.weight as u64) };
+        if !explains() {
+            // SAFETY: a word of a map.
+            unsafe { atomic::add(cursor, slot.weight as u64) };
+        }
+        note(|trace| trace.tried += 1);
         at = further(length, cycle_start, at, slot.weight);
     }
     0
@@ -159,7 +175,7 @@ extern "C" fn rotated(base: u32, length: u32, cycle_start: u32, cursor: u32) -> 
 /// The best server of a run of slots by a [`Rule`]; 0 for none.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
+pub(crate) extern "C" fn least(base: u32, length: u32, rule: u64) -> u32 {
     let rule = Rule(rule);
     let mut best = 0;
     let mut best_candidate = Candidate::NOBODY;
@@ -190,6 +206,7 @@ extern "C" fn two_drawn(base: u32, length: u32) -> u32 {
         return 0;
     };
     let candidate = |slot: &Slot, load| Rule::OVERHEAD.candidate(load, slot.weight);
+    note(|trace| trace.drawn = [first.server, second.server]);
     if candidate(second, second_load).beats(candidate(first, first_load)) {
         second.server
     } else {
@@ -262,6 +279,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
         return 0;
     }
     let first = bucket(origin);
+    note(|trace| (trace.origin, trace.first) = (origin, first));
     let server = open_server(base, length, first);
     if server != 0 || flags & FALLBACK as u32 == 0 {
         return server;
@@ -269,6 +287,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
     for tried in 0..BUCKETS {
         let server = open_server(base, length, next_bucket(first, tried));
         if server != 0 {
+            note(|trace| trace.tried = tried + 1);
             return server;
         }
     }
@@ -280,6 +299,7 @@ extern "C" fn hashed(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
     let first = maglev_slot(origin, length);
+    note(|trace| (trace.origin, trace.first) = (origin, first));
     let server = open_server(base, length, first);
     if server != 0 || flags & FALLBACK as u32 == 0 {
         return server;
@@ -288,6 +308,7 @@ extern "C" fn maglev(base: u32, length: u32, origin: u32, flags: u32) -> u32 {
         let at = next_maglev_slot(origin, first, tried, length);
         let server = open_server(base, length, at);
         if server != 0 {
+            note(|trace| trace.tried = tried + 1);
             return server;
         }
     }
@@ -316,7 +337,7 @@ fn is_set(weight: u32) -> u32 {
 
 /// A slot and the load of its server.
 #[inline(always)]
-fn loaded(at: u32) -> Option<(&'static Slot, Load)> {
+pub fn loaded(at: u32) -> Option<(&'static Slot, Load)> {
     let slot = SLOTS.get(at)?;
     let load = LOADS.get_ptr(slot.server)?;
     // SAFETY: a word of a map.

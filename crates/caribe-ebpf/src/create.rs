@@ -9,11 +9,15 @@ use caribe_packet::event::Event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{Load, MASQUERADE};
+use caribe_packet::settings::ticks_of_seconds;
+use caribe_packet::state::{first, is_embryonic};
 use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
 use caribe_packet::tcp_state::{State, Viewpoint};
+use caribe_packet::trace::{OPENED, TEMPLATE_MADE};
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::explain::{explains, note};
 use crate::family::{Family, ReplyBucket};
 use crate::find::{Answer, At, Found, Slot};
 use crate::frame;
@@ -36,9 +40,15 @@ pub struct New<'a, const WORDS: usize, A> {
     pub control: Control,
     /// Flags that it begins with, beside those of its method.
     pub flags: u16,
-    /// Whether it may take the place of a connection that got no further than its SYN.
+    /// Whether it was scheduled for an ICMP error: no packet of its own has moved it yet.
+    pub is_untouched: bool,
+    /// Whether it may take the place of a connection that got no further than its SYN or
+    /// INIT.
     pub displaces: bool,
 }
+
+/// For how long IPVS keeps a connection that no packet has moved.
+const UNTOUCHED: u32 = ticks_of_seconds(3);
 
 /// How often a slot is claimed anew when another processor was faster.
 const TRIES: u32 = 3;
@@ -64,10 +74,14 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
     let Some(At { slot, number }) = claimed else {
         return false;
     };
+    let replies_come_here = new.forwarding == MASQUERADE;
+    if explains() {
+        note(|trace| trace.met |= OPENED);
+        return !replies_come_here || index_reply::<F, WORDS>(new, number, moment);
+    }
     // SAFETY: the slot is ours until its life says that it is alive.
     unsafe { fill::<F, WORDS>(context, slot, new) };
 
-    let replies_come_here = new.forwarding == MASQUERADE;
     let indexed = !replies_come_here || index_reply::<F, WORDS>(new, number, moment);
     let meta = if indexed {
         let viewpoint = if replies_come_here {
@@ -81,13 +95,15 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
             viewpoint,
         };
         let output = if replies_come_here { 0 } else { NO_OUTPUT };
-        let (state, flags) = after(
-            State::None as u8,
-            new.forwarding as u16 | new.flags | output | INACTIVE,
-            &event,
-        );
-        let deadline = moment.now.wrapping_add(timeout(state, moment));
-        Meta::new(Life::Alive, state, flags, deadline)
+        let flags = new.forwarding as u16 | new.flags | output | INACTIVE;
+        if new.is_untouched {
+            let deadline = moment.now.wrapping_add(UNTOUCHED);
+            Meta::new(Life::Alive, first(packet.protocol), flags, deadline)
+        } else {
+            let (state, flags) = after(State::None as u8, flags, &event);
+            let deadline = moment.now.wrapping_add(timeout(state, moment));
+            Meta::new(Life::Alive, state, flags, deadline)
+        }
     } else {
         // Left to the sweeper, already expired.
         let flags = new.forwarding as u16 | INACTIVE;
@@ -124,6 +140,10 @@ pub fn template<F: Family<WORDS>, const WORDS: usize>(
     let Some(At { slot, number }) = claimed else {
         return Control::NONE;
     };
+    if explains() {
+        note(|trace| trace.met |= TEMPLATE_MADE);
+        return Control::new(number, place.wide_tag);
+    }
     // SAFETY: the slot is ours until its life says that it is alive.
     unsafe { fill::<F, WORDS>(context, slot, new) };
     let flags = new.forwarding as u16 | TEMPLATE;
@@ -145,6 +165,9 @@ fn take_over<const WORDS: usize, A>(
     let old = Meta(unsafe { atomic::load(word) });
     // SAFETY: a slot of a map.
     let server = unsafe { (*at.slot).server };
+    if explains() {
+        return if old.is_alive() { Some(at) } else { None };
+    }
     if !old.is_alive()
         // SAFETY: a slot of a map.
         || !unsafe { atomic::compare_and_swap(word, old.0, old.with_life(Life::Filling).0) }
@@ -158,7 +181,8 @@ fn take_over<const WORDS: usize, A>(
     Some(at)
 }
 
-/// Claims the slot of a connection in the flow's first bucket that got no further than its SYN.
+/// Claims the slot of a connection in the flow's first bucket that got no further than its SYN or
+/// INIT.
 ///
 /// Its client, should there be one, opens its connection anew. Whatever got further stays.
 #[inline(always)]
@@ -172,10 +196,13 @@ fn displace<F: Family<WORDS>, const WORDS: usize>(
         let slot = F::slot(number)?;
         // SAFETY: a slot of a map.
         let meta = unsafe { Slot::meta(slot) };
-        if !meta.is_alive() || meta.state() != State::SynReceived as u8 {
+        if !meta.is_alive() || !is_embryonic(meta.state()) {
             continue;
         }
         let at = take_over(At { slot, number })?;
+        if explains() {
+            return Some(at);
+        }
         if meta.flags() & FORWARDING_MASK == MASQUERADE as u16 {
             unindex_reply::<F, WORDS>(&at, moment);
         }
@@ -216,7 +243,9 @@ fn claim<F: Family<WORDS>, const WORDS: usize>(
         }
         let (way, _) = free.split();
         // SAFETY: a word of a map.
-        if unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) } {
+        if explains()
+            || unsafe { atomic::compare_and_swap(tags, word, set_tag(word, way, place.tag)) }
+        {
             let number = bucket * WAYS + way;
             return Some(At {
                 slot: F::slot(number)?,
@@ -278,7 +307,9 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
     else {
         return false;
     };
-    expect_replies_from::<F, WORDS>(new.rewrite.address);
+    if !explains() {
+        expect_replies_from::<F, WORDS>(new.rewrite.address);
+    }
     let bucket = if used(secondary) < used(primary) {
         secondary
     } else {
@@ -290,8 +321,11 @@ fn index_reply<F: Family<WORDS>, const WORDS: usize>(
         // SAFETY: a word of a map.
         let found = unsafe { atomic::load(word) };
         // The entry may be there already, left over from an earlier life of its slot.
-        // SAFETY: a word of a map.
-        if found == entry || found == 0 && unsafe { atomic::compare_and_swap(word, 0, entry) } {
+        if found == entry
+            || found == 0
+                // SAFETY: a word of a map.
+                && (explains() || unsafe { atomic::compare_and_swap(word, 0, entry) })
+        {
             return true;
         }
     }

@@ -33,8 +33,12 @@ pub trait Family<const WORDS: usize> {
     const HASHING: Chapter;
     /// The chapter that schedules by rotating or drawing.
     const DRAWING: Chapter;
+    /// The chapter that schedules by servers that are remembered for destinations.
+    const REMEMBERING: Chapter;
     /// The chapter that makes connections.
     const OPENING: Chapter;
+    /// The chapter of ICMP errors.
+    const ERRORS: Chapter;
 
     /// What a chapter leaves for the next.
     fn pending() -> Option<*mut Pending<Self::Address>>;
@@ -58,6 +62,8 @@ pub trait Family<const WORDS: usize> {
     fn replies(bucket: u32) -> Option<*mut ReplyBucket>;
     /// An address as the number that is hashed.
     fn fold(address: Self::Address) -> u32;
+    /// An address in sixteen bytes: IPv4 in the first four.
+    fn wide(address: Self::Address) -> [u8; 16];
     /// The part of a client's address that counts for its template.
     fn masked(address: Self::Address, mask: &[u8; 16]) -> Self::Address;
     /// A firewall mark in the place of a VIP.
@@ -91,7 +97,9 @@ impl Family<2> for V4 {
     const COMPARING: Chapter = Chapter::Comparing4;
     const HASHING: Chapter = Chapter::Hashing4;
     const DRAWING: Chapter = Chapter::Drawing4;
+    const REMEMBERING: Chapter = Chapter::Remembering4;
     const OPENING: Chapter = Chapter::Opening4;
+    const ERRORS: Chapter = Chapter::Errors4;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 4]>> {
@@ -150,6 +158,12 @@ impl Family<2> for V4 {
     }
 
     #[inline(always)]
+    fn wide(address: [u8; 4]) -> [u8; 16] {
+        let [a, b, c, d] = address;
+        [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    #[inline(always)]
     fn masked(address: [u8; 4], mask: &[u8; 16]) -> [u8; 4] {
         masked4(address, mask)
     }
@@ -183,7 +197,9 @@ impl Family<5> for V6 {
     const COMPARING: Chapter = Chapter::Comparing6;
     const HASHING: Chapter = Chapter::Hashing6;
     const DRAWING: Chapter = Chapter::Drawing6;
+    const REMEMBERING: Chapter = Chapter::Remembering6;
     const OPENING: Chapter = Chapter::Opening6;
+    const ERRORS: Chapter = Chapter::Errors6;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 16]>> {
@@ -239,6 +255,11 @@ impl Family<5> for V6 {
     #[inline(always)]
     fn fold(address: [u8; 16]) -> u32 {
         fold6(address)
+    }
+
+    #[inline(always)]
+    fn wide(address: [u8; 16]) -> [u8; 16] {
+        address
     }
 
     #[inline(always)]

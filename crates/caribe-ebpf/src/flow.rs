@@ -1,4 +1,4 @@
-//! The way of a TCP or UDP packet: connection, reply, or new.
+//! The way of a TCP, UDP or SCTP packet: connection, reply, or new.
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::{Connection, Control, FORWARDING_MASK, NO_OUTPUT};
@@ -7,21 +7,26 @@ use caribe_packet::event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::policy::{EXPIRE_NODEST_CONN, Policy, REUSE, REUSE_FIN_WAIT};
+use caribe_packet::sctp_state;
 use caribe_packet::server::{IN_SERVICE, MASQUERADE, Server};
-use caribe_packet::service::{Choice, is_hash};
+use caribe_packet::service::{Choice, is_hash, remembers};
+use caribe_packet::state::is_over;
 use caribe_packet::table::Place;
-use caribe_packet::tcp_state::{State, Viewpoint, is_over};
-use caribe_packet::transport::{RST, SYN, TCP};
+use caribe_packet::tcp_state::{State, Viewpoint};
+use caribe_packet::trace::{CONNECTION, EXPIRED, REOPENED, REPLY, SERVER_GONE, SERVICE};
+use caribe_packet::transport::{RST, SCTP, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
 use crate::clock::{self, Moment};
+use crate::explain::{explains, note};
 use crate::family::Family;
 use crate::find::{self, Answer, Found, Slot};
 use crate::forward::{self, Forward};
 use crate::frame;
 use crate::maps::{NAT_SERVERS, POLICIES, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
+use crate::pending::Errand;
 use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
@@ -53,6 +58,7 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         );
         let place = Place::new(key.hash(settings.reply_seed), F::buckets(settings));
         if let Some(slot) = find::reply::<F, WORDS>(&key, &place, now) {
+            note(|trace| trace.met |= REPLY);
             return reply::<F, WORDS>(context, packet, slot, &moment);
         }
     }
@@ -75,15 +81,29 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         let Some(server) = SERVERS.get(number) else {
             return drop(Verdict::DroppedInconsistent);
         };
+        note(|trace| {
+            trace.met |= CONNECTION;
+            trace.connection = found.at.number;
+            trace.server = number;
+        });
         match end_of(slot, server, packet) {
             End::NotYet => {
                 return request::<F, WORDS>(context, packet, slot, (number, server), &moment);
             }
             End::Refused => return drop(Verdict::DroppedServerGone),
-            End::ServerGone => count_event(event::Event::ExpiredServerGone),
-            End::Reopened => count_event(event::Event::Reopened),
+            End::ServerGone => {
+                note(|trace| trace.met |= SERVER_GONE);
+                count_event(event::Event::ExpiredServerGone);
+            }
+            End::Reopened => {
+                note(|trace| trace.met |= REOPENED);
+                count_event(event::Event::Reopened);
+            }
         }
-        expire(slot, now);
+        if !explains() {
+            expire(slot, now);
+        }
+        note(|trace| trace.server = 0);
         found.answer = Answer::Expired;
     }
     if packet.is_later_fragment {
@@ -119,12 +139,36 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
         (*pending).mark = of.mark;
         (*pending).port = of.port;
         (*pending).control = Control::NONE;
+        (*pending).errand = Errand::Packet;
     }
-    let choice = of.service.choice;
+    note(|trace| {
+        trace.met |= SERVICE;
+        if found.answer == Answer::Expired {
+            trace.met |= EXPIRED;
+        }
+        trace.service = of.service.id;
+        trace.base = of.service.base;
+        trace.length = of.service.length;
+        trace.cycle_start = of.service.cycle_start;
+        trace.choice = of.service.choice as u32 | (of.service.scheduler as u32) << 8;
+        trace.mark = of.mark;
+        trace.port = u16::from_be_bytes(of.port) as u32;
+    });
+    turn_to_choice::<F, WORDS>(context, of.service.choice)
+}
+
+/// Goes on in the chapter that schedules by a way to choose.
+#[inline(always)]
+pub fn turn_to_choice<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    choice: u8,
+) -> Outcome {
     if is_hash(choice) {
         chapter::turn_to(context, F::HASHING)
     } else if choice == Choice::Rotate as u8 || choice == Choice::TwoDrawn as u8 {
         chapter::turn_to(context, F::DRAWING)
+    } else if remembers(choice) {
+        chapter::turn_to(context, F::REMEMBERING)
     } else {
         chapter::turn_to(context, F::COMPARING)
     }
@@ -144,14 +188,15 @@ enum End {
 }
 
 /// Whether a packet ends the connection that it belongs to. Most do not, for which a flag of the
-/// server and the flags of TCP are enough to know.
+/// server and the packet's flags are enough to know.
 #[inline(always)]
 fn end_of<const WORDS: usize, A>(
     slot: *mut Connection<Key<WORDS>, A>,
     server: &Server,
     packet: &Packet<A>,
 ) -> End {
-    let is_new = packet.protocol == TCP && packet.flags & (RST | SYN) == SYN;
+    let is_new = packet.protocol == TCP && packet.flags & (RST | SYN) == SYN
+        || packet.protocol == SCTP && packet.flags == sctp_state::Event::Init as u8;
     let is_gone = server.flags & IN_SERVICE == 0;
     if !is_new && !is_gone {
         return End::NotYet;
@@ -238,7 +283,8 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         transition::<F, WORDS>(slot, number, &event, moment);
     }
     let method = (flags & FORWARDING_MASK) as u8;
-    if method == MASQUERADE {
+    note(|trace| trace.server_port = u16::from_be_bytes(rewrite.port) as u32);
+    if method == MASQUERADE && !explains() {
         remember_client::<F, WORDS>(context, slot);
     }
     forward::to_server::<F, WORDS>(context, packet, (number, server), method, &rewrite, moment)
@@ -254,6 +300,7 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
 ) -> Outcome {
     // SAFETY: a slot of a map. Its fields change only while it is not alive.
     let number = unsafe { (*slot).server };
+    note(|trace| trace.server = number);
     // The packets of a server that was removed are let through, and not counted.
     if SERVERS
         .get(number)

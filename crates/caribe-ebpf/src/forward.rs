@@ -9,8 +9,9 @@ use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
+use caribe_packet::policy::NO_PMTU_DISCOVERY;
 use caribe_packet::server::{LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
-use caribe_packet::transport::{Ports, TCP, TcpHeader, UdpHeader};
+use caribe_packet::transport::{Ports, SCTP, TCP, TcpHeader, UdpHeader};
 use caribe_packet::tunnel::{self, Inner};
 use caribe_packet::verdict::Verdict;
 
@@ -18,7 +19,10 @@ use crate::clock::Moment;
 use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
+use crate::maps::{POLICIES, SERVERS};
+use crate::mss;
 use crate::packet::{Packet, Rewrite};
+use crate::sctp;
 use crate::verdict::{Outcome, drop, pass};
 
 /// The IP header's part in forwarding.
@@ -76,7 +80,22 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     };
     let room = server.mtu.saturating_sub(overhead);
     if packet.length > room {
+        // Without path MTU discovery nobody is told, and two packets cannot be made of one here.
+        if method == TUNNEL && WORDS == 2 && may_be_cut(server) {
+            return drop(Verdict::DroppedTooBig);
+        }
         return F::answer(context, Problem::TooBig(room), moment);
+    }
+    mss::clamp(
+        context,
+        packet,
+        server.service,
+        room,
+        size_of::<F::Header>(),
+    );
+    if method == MASQUERADE && sctp::keeps_ports(packet) && rewrite.port != packet.ports.destination
+    {
+        return drop(Verdict::DroppedFragment);
     }
     F::decrement(ip);
     let verdict = match method {
@@ -100,6 +119,14 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     ethernet.destination = server.destination_mac;
     ethernet.source = server.source_mac;
     Outcome::new(verdict, frame::send(context, server.interface))
+}
+
+/// True if a tunnel's packets may be fragmented on their way (`pmtu_disc` is 0).
+#[inline(always)]
+pub fn may_be_cut(server: &Server) -> bool {
+    POLICIES
+        .get(server.service)
+        .is_some_and(|policy| policy.has(NO_PMTU_DISCOVERY))
 }
 
 /// Leaves a client's packet to the director's own stack, as it came, whatever the method: what
@@ -129,9 +156,18 @@ pub fn to_client<F: Forward<WORDS>, const WORDS: usize>(
     }
     // SAFETY: a slot of a map.
     let slot = unsafe { &*slot };
+    if mss::is_announced(packet)
+        && let Some(server) = SERVERS.get(slot.server)
+    {
+        let header = size_of::<F::Header>();
+        mss::clamp(context, packet, server.service, server.mtu, header);
+    }
+    let port = slot.key.endpoints().peer_port;
+    if sctp::keeps_ports(packet) && port != packet.ports.source {
+        return drop(Verdict::DroppedFragment);
+    }
     F::decrement(ip);
     let difference = F::set_source(ip, F::peer(&slot.key));
-    let port = slot.key.endpoints().peer_port;
     if !rewrite_port(context, packet, |ports| ports.set_source(port, difference)) {
         return drop(Verdict::DroppedInconsistent);
     }
@@ -160,6 +196,10 @@ fn rewrite_port<A>(
         };
         let difference = rewrite(&mut tcp.ports);
         tcp.patch_checksum(difference);
+    } else if packet.protocol == SCTP {
+        let mut ports = packet.ports;
+        rewrite(&mut ports);
+        return ports == packet.ports || sctp::set_ports(context, packet, ports);
     } else {
         let Some(udp) = frame::at::<UdpHeader>(context, packet.transport) else {
             return false;

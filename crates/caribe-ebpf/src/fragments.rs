@@ -15,7 +15,7 @@ use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::fragment::{FirstFragment, FragmentKey};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, Ipv6Header, ROUTING};
-use caribe_packet::transport::{Ports, TCP, UDP};
+use caribe_packet::transport::{Ports, SCTP, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::clock;
@@ -48,8 +48,8 @@ pub fn fragments4(context: &XdpContext) -> Outcome {
     let Some(ip) = frame::at::<Ipv4Header>(context, EthernetHeader::LENGTH) else {
         return drop(Verdict::DroppedMalformed);
     };
-    // A second piece of eight bytes would overwrite TCP's flags (RFC 3128).
-    if ip.protocol == TCP && ip.is_second_eight_bytes() {
+    // A second piece of eight bytes would overwrite TCP's flags (RFC 3128), or SCTP's chunk.
+    if ip.is_second_eight_bytes() && matches!(ip.protocol, TCP | SCTP) {
         return drop(Verdict::DroppedMalformed);
     }
     let what = Look {
@@ -124,7 +124,7 @@ pub fn extended6(context: &XdpContext) -> Outcome {
             return unread(context);
         }
     }
-    if is_later || protocol == TCP || protocol == UDP {
+    if is_later || matches!(protocol, TCP | UDP | SCTP) {
         let what = Look {
             protocol,
             is_ipv6: true,
@@ -206,6 +206,7 @@ fn follow<F: Forward<WORDS>, const WORDS: usize>(
         protocol: found.protocol,
         flags: found.flags,
         is_later_fragment: what.is_later,
+        is_fragment: what.is_fragment,
         length: F::inner(ip).length,
         transport: place.transport & 0xff,
     };

@@ -29,6 +29,7 @@ mod create;
 mod decapsulate;
 mod encapsulate;
 mod errors;
+mod explain;
 mod family;
 mod find;
 mod flood;
@@ -36,12 +37,15 @@ mod flow;
 mod forward;
 mod fragments;
 mod frame;
+mod locality;
 mod maps;
+mod mss;
 mod open;
 mod packet;
 mod parse;
 mod pending;
 mod schedule;
+mod sctp;
 mod service;
 mod sum;
 mod template;
@@ -55,6 +59,7 @@ use aya_ebpf::programs::XdpContext;
 
 use crate::choose::{ByHash, Comparing, Drawn};
 use crate::family::{V4, V6};
+use crate::locality::Remembered;
 
 /// Balances: the program on a director's interfaces.
 #[xdp]
@@ -96,6 +101,18 @@ pub fn drawing4(context: XdpContext) -> u32 {
 #[xdp]
 pub fn drawing6(context: XdpContext) -> u32 {
     verdict::count(schedule::schedule::<V6, Drawn, 5>(&context))
+}
+
+/// As [`comparing4`], by the servers that are remembered for a destination.
+#[xdp]
+pub fn remembering4(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V4, Remembered, 2>(&context))
+}
+
+/// As [`comparing6`], by the servers that are remembered for a destination.
+#[xdp]
+pub fn remembering6(context: XdpContext) -> u32 {
+    verdict::count(schedule::schedule::<V6, Remembered, 5>(&context))
 }
 
 /// Makes connections: the chapter of IPv4 packets whose server is chosen.

@@ -6,13 +6,18 @@ use caribe_packet::chapter;
 use caribe_packet::classify::{self, Destination, Ports};
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::fragment::{FirstFragment, FragmentKey};
+use caribe_packet::locality::{
+    DESTINATIONS as MOST_DESTINATIONS, Destination as Remembered, DestinationKey,
+};
 use caribe_packet::policy::Policy;
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
+use caribe_packet::trace::Trace;
 use caribe_packet::verdict::Counters;
 
+use crate::locality::Sheet;
 use crate::pending::Pending;
 
 /// BPF_F_MMAPABLE: the director maps these arrays and reads and writes them in place.
@@ -75,6 +80,10 @@ pub static POLICIES: Array<Policy, 1024, MAPPED> = Array::new();
 #[btf_map]
 pub static TRAFFIC: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
 
+/// What was done with a packet that is explained.
+#[btf_map]
+pub static TRACE: PerCpuArray<Trace, 1> = PerCpuArray::new();
+
 /// Verdicts.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
@@ -92,6 +101,16 @@ pub static NAT_SERVERS: Array<u64, { caribe_packet::filter::WORDS }, MAPPED> = A
 /// First fragments, for those that follow. The least recently used makes room for a new one.
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment, 16384> = LruHashMap::new();
+
+/// Which servers services with lblc and lblcr remember for a destination. The least recently used
+/// makes room for a new one.
+#[btf_map]
+pub static DESTINATIONS: LruHashMap<DestinationKey, Remembered, { MOST_DESTINATIONS as usize }> =
+    LruHashMap::new();
+
+/// Where [`crate::locality`] puts a destination together.
+#[btf_map]
+pub static DESTINATION_SHEET: PerCpuArray<Sheet, 1> = PerCpuArray::new();
 
 /// Which generation of the rules for firewall marks is in force; see [`caribe_packet::classify`].
 #[btf_map]

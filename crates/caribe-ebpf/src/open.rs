@@ -4,16 +4,19 @@ use aya_ebpf::programs::XdpContext;
 use caribe_packet::connection::SECURE;
 use caribe_packet::key::Endpoints;
 use caribe_packet::policy::SECURE_TCP;
+use caribe_packet::trace::STATELESS;
 use caribe_packet::verdict::Verdict;
 
+use crate::chapter;
 use crate::clock::Moment;
 use crate::create::{self, New};
+use crate::explain::note;
 use crate::find::{At, Found};
 use crate::forward::{self, Forward};
 use crate::maps::{SERVERS, SETTINGS};
 use crate::packet::Rewrite;
-use crate::pending::Manner;
-use crate::traffic::count_in;
+use crate::pending::{Errand, Manner};
+use crate::traffic::{count_connection, count_in};
 use crate::verdict::{Outcome, drop};
 
 /// Takes up a packet for which [`schedule`](crate::schedule) chose.
@@ -23,7 +26,7 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
         return drop(Verdict::DroppedInconsistent);
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
-    let pending = unsafe { &*pending };
+    let pending = unsafe { &mut *pending };
     let moment = &Moment {
         settings,
         now: pending.now,
@@ -36,7 +39,9 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
         address: F::server_address(&server.address),
         port: pending.server_port,
     };
-    if pending.manner != Manner::Stateless {
+    if pending.manner == Manner::Stateless {
+        note(|trace| trace.met |= STATELESS);
+    } else {
         let key = F::key(
             packet.source,
             packet.destination,
@@ -67,11 +72,18 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
             } else {
                 0
             },
+            is_untouched: pending.errand != Errand::Packet,
             displaces: pending.manner == Manner::Displacing,
         };
         if !create::connection::<F, WORDS>(context, packet, &pending.place, &found, &new, moment) {
             return drop(Verdict::DroppedTableFull);
         }
+    }
+    if pending.errand != Errand::Packet {
+        // Its way goes on as that of an error about a connection that is known.
+        count_connection(pending.server);
+        pending.errand = Errand::Scheduled;
+        return chapter::turn_to(context, F::ERRORS);
     }
     count_in(pending.server, packet.length, 1);
     let to = (pending.server, server);

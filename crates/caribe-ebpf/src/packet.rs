@@ -2,7 +2,7 @@
 
 use caribe_packet::transport::Ports;
 
-/// A packet of TCP or UDP, addresses of type `A`.
+/// A packet of TCP, UDP or SCTP, addresses of type `A`.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Packet<A> {
@@ -12,13 +12,16 @@ pub struct Packet<A> {
     pub destination: A,
     /// Both ports.
     pub ports: Ports,
-    /// IP protocol: TCP or UDP.
+    /// IP protocol: TCP, UDP or SCTP.
     pub protocol: u8,
-    /// TCP flags; 0 for UDP.
+    /// TCP flags; the number of an [`Event`](caribe_packet::sctp_state::Event) for SCTP; 0 for
+    /// UDP.
     pub flags: u8,
     /// A fragment but not the first: its ports are those of the first, and it has no transport
     /// header.
     pub is_later_fragment: bool,
+    /// Any fragment, the first one included.
+    pub is_fragment: bool,
     /// Length of the IP packet in bytes.
     pub length: u16,
     /// Offset of the transport header in the frame.

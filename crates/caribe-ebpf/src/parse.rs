@@ -8,7 +8,7 @@ use caribe_packet::ethernet::{
 use caribe_packet::icmp::IcmpHeader;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, Ipv6Header, ROUTING};
-use caribe_packet::transport::{ICMP, ICMPV6, Ports, TCP, TcpHeader, UDP, UdpHeader};
+use caribe_packet::transport::{ICMP, ICMPV6, Ports, SCTP, TCP, TcpHeader, UDP, UdpHeader};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
@@ -17,6 +17,7 @@ use crate::flow;
 use crate::frame;
 use crate::maps::VIPS;
 use crate::packet::Packet;
+use crate::sctp;
 use crate::verdict::{Outcome, drop, pass};
 
 /// Follows a frame to its verdict.
@@ -50,7 +51,7 @@ fn parse4(context: &XdpContext) -> Outcome {
         let at = EthernetHeader::LENGTH + header_length;
         return error_or_not(context, at, false);
     }
-    if ip.protocol != TCP && ip.protocol != UDP {
+    if !matches!(ip.protocol, TCP | UDP | SCTP) {
         return pass(Verdict::PassedProtocol);
     }
     if ip.is_fragment() {
@@ -68,6 +69,7 @@ fn parse4(context: &XdpContext) -> Outcome {
                 protocol: ip.protocol,
                 flags,
                 is_later_fragment: false,
+                is_fragment: false,
                 length,
                 transport,
             },
@@ -87,7 +89,7 @@ fn parse6(context: &XdpContext) -> Outcome {
         return drop(Verdict::DroppedMalformed);
     }
     match ip.next_header {
-        TCP | UDP => {}
+        TCP | UDP | SCTP => {}
         HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT => {
             return chapter::turn_to(context, Chapter::Extended6);
         }
@@ -104,6 +106,7 @@ fn parse6(context: &XdpContext) -> Outcome {
                 protocol: ip.next_header,
                 flags,
                 is_later_fragment: false,
+                is_fragment: false,
                 length: (Ipv6Header::LENGTH as u16).wrapping_add(payload),
                 transport,
             },
@@ -129,8 +132,8 @@ fn error_or_not(context: &XdpContext, at: usize, is_ipv6: bool) -> Outcome {
     chapter::turn_to(context, chapter)
 }
 
-/// Ports and TCP flags, if a whole transport header is there. Of a first fragment the rest of the
-/// datagram may be elsewhere.
+/// Ports and flags, if a whole transport header is there, and for SCTP that of a chunk. Of a first
+/// fragment the rest of the datagram may be elsewhere.
 #[inline(always)]
 pub fn transport_header(
     context: &XdpContext,
@@ -146,6 +149,8 @@ pub fn transport_header(
             return None;
         }
         Some((tcp.ports, tcp.flags))
+    } else if protocol == SCTP {
+        sctp::header(context, offset, payload)
     } else {
         let udp = frame::at::<UdpHeader>(context, offset)?;
         let length = u16::from_be_bytes(udp.length) as usize;

@@ -1,24 +1,29 @@
 //! The chapters of packets that belong to no connection: which server gets them?
 //!
-//! There are three for each family, which differ in how they [`Choose`].
+//! There are four for each family, which differ in how they [`Choose`].
 
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::event::Event;
 use caribe_packet::icmp::Problem;
-use caribe_packet::policy::{CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_TCP};
+use caribe_packet::policy::{
+    CACHE_BYPASS, ONE_PACKET, PERSISTENT, Policy, SLOPPY_SCTP, SLOPPY_TCP,
+};
+use caribe_packet::sctp_state;
 use caribe_packet::server::{MASQUERADE, REACHABLE};
 use caribe_packet::service::is_hash;
-use caribe_packet::transport::{RST, SYN, TCP, UDP};
+use caribe_packet::trace::SCHEDULED;
+use caribe_packet::transport::{RST, SCTP, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
 use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
+use crate::explain::note;
 use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
 use crate::packet::Packet;
-use crate::pending::Manner;
+use crate::pending::{Errand, Manner};
 use crate::service::{FTP_DATA, FTP_PORT};
 use crate::template;
 use crate::verdict::{Outcome, count_event, drop, pass};
@@ -42,7 +47,8 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     };
     let is_stateless = is_hash(pending.service.choice) && !policy.has(PERSISTENT);
     let in_flood = flood::is_flood(settings, moment.now);
-    if !may_start(packet, policy, in_flood && is_stateless) {
+    let is_error = pending.errand != Errand::Packet;
+    if !is_error && !may_start(packet, policy, in_flood && is_stateless) {
         return pass(Verdict::PassedNoConnection);
     }
     if in_flood {
@@ -65,7 +71,8 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     let number = if known.server != 0 {
         known.server
     } else if takes_other_ports || packet.ports.destination == pending.port {
-        C::server::<F, WORDS>(&pending.service, packet)
+        note(|trace| trace.met |= SCHEDULED);
+        C::server::<F, WORDS>(&pending.service, packet, moment)
     } else {
         0
     };
@@ -77,6 +84,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         if pending.mark != 0 && policy.has(CACHE_BYPASS) {
             // It goes where it was going: the kernel knows the way.
             return pass(Verdict::PassedNotOurs);
+        }
+        if is_error {
+            // No error is sent about an error.
+            return drop(Verdict::DroppedNoServer);
         }
         return F::answer(context, Problem::NoServer, moment);
     }
@@ -105,13 +116,21 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         }
     }
     pending.server = number;
+    note(|trace| {
+        trace.server = number;
+        trace.server_port = u16::from_be_bytes(pending.server_port) as u32;
+    });
     pending.policy = policy.flags;
-    let opens = packet.protocol == TCP && packet.flags & SYN != 0 || packet.protocol == UDP;
+    let opens = match packet.protocol {
+        TCP => packet.flags & SYN != 0,
+        SCTP => packet.flags == sctp_state::Event::Init as u8,
+        _ => true,
+    };
     pending.manner = if policy.has(ONE_PACKET) && packet.protocol == UDP {
         Manner::Stateless
     } else if !in_flood {
         Manner::Ordinary
-    } else if is_stateless && opens && server.forwarding != MASQUERADE {
+    } else if is_stateless && opens && !is_error && server.forwarding != MASQUERADE {
         count_event(Event::ForwardedStateless);
         Manner::Stateless
     } else {
@@ -121,10 +140,18 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
 }
 
 /// True when a packet may start a connection. In a flood, what a hash chooses for may go on
-/// without the SYN, for which no connection was made.
+/// without the SYN or INIT, for which no connection was made.
 #[inline(always)]
 fn may_start<A>(packet: &Packet<A>, policy: &Policy, is_stateless: bool) -> bool {
-    packet.protocol != TCP
-        || packet.flags & RST == 0
-            && (packet.flags & SYN != 0 || is_stateless || policy.has(SLOPPY_TCP))
+    match packet.protocol {
+        TCP => {
+            packet.flags & RST == 0
+                && (packet.flags & SYN != 0 || is_stateless || policy.has(SLOPPY_TCP))
+        }
+        SCTP => {
+            let sloppy = is_stateless || policy.has(SLOPPY_SCTP);
+            sctp_state::Event::may_start(packet.flags, sloppy)
+        }
+        _ => true,
+    }
 }

@@ -8,10 +8,12 @@ use caribe_packet::policy::{EXPIRE_QUIESCENT_TEMPLATE, Policy};
 use caribe_packet::server::{IN_SERVICE, Server};
 use caribe_packet::settings::ticks_of_seconds;
 use caribe_packet::table::Place;
+use caribe_packet::trace::TEMPLATE;
 
 use crate::atomic;
 use crate::clock::Moment;
 use crate::create::{self, New};
+use crate::explain::{explains, note};
 use crate::family::Family;
 use crate::find::{self, Answer, Slot};
 use crate::maps::SERVERS;
@@ -108,13 +110,20 @@ pub fn find<F: Family<WORDS>, const WORDS: usize>(
     let deadline = moment.now.wrapping_add(ticks_of_seconds(policy.timeout));
     let new = old.with_deadline(deadline);
     // Fails if the sweeper or another packet was faster; then it is looked for in vain this once.
-    // SAFETY: a slot of a map.
-    if old.deadline() != deadline && !unsafe { atomic::compare_and_swap(word, old.0, new.0) } {
+    if !explains()
+        && old.deadline() != deadline
+        // SAFETY: a slot of a map.
+        && !unsafe { atomic::compare_and_swap(word, old.0, new.0) }
+    {
         // SAFETY: a slot of a map.
         if !unsafe { Slot::meta(slot) }.is_alive() {
             return Known::nothing();
         }
     }
+    note(|trace| {
+        trace.met |= TEMPLATE;
+        trace.template = found.at.number;
+    });
     Known {
         server: number,
         control: Control::new(found.at.number, place.wide_tag),
@@ -147,6 +156,7 @@ pub fn make<F: Family<WORDS>, const WORDS: usize>(
         rewrite: &rewrite,
         control: Control::NONE,
         flags: 0,
+        is_untouched: false,
         displaces: false,
     };
     let deadline = moment.now.wrapping_add(ticks_of_seconds(policy.timeout));

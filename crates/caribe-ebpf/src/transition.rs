@@ -7,20 +7,23 @@ use caribe_packet::connection::{
 use caribe_packet::key::Key;
 use caribe_packet::server::{Bounds, Load};
 use caribe_packet::settings::DEADLINE_SLACK;
-use caribe_packet::tcp_state::{State, Viewpoint, is_active, next, next_secure};
-use caribe_packet::transport::TCP;
+use caribe_packet::state::{STATES, is_active, is_established};
+use caribe_packet::tcp_state::{State, Viewpoint, next, next_secure};
+use caribe_packet::transport::{TCP, UDP};
 
 use crate::atomic;
 use crate::clock::Moment;
+use crate::explain::explains;
 use crate::family::Family;
 use crate::find::Slot;
 use crate::maps::{BOUNDS, LOADS};
+use crate::sctp;
 
 /// A packet, as the state machine sees it.
 pub struct Event {
     /// IP protocol.
     pub protocol: u8,
-    /// TCP flags.
+    /// TCP flags, or the number of SCTP's event.
     pub flags: u8,
     /// From where the packet was seen.
     pub viewpoint: Viewpoint,
@@ -33,10 +36,12 @@ pub fn after(state: u8, flags: u16, event: &Event) -> (u8, u16) {
         Viewpoint::Output => flags & !NO_OUTPUT | REPLIED,
         Viewpoint::Input | Viewpoint::InputOnly => flags,
     };
-    if event.protocol != TCP {
+    if event.protocol == UDP {
         return (State::Udp as u8, flags | INACTIVE);
     }
-    let state = if flags & SECURE == 0 {
+    let state = if event.protocol != TCP {
+        sctp::after(state, event.viewpoint, event.flags)
+    } else if flags & SECURE == 0 {
         next(state, event.viewpoint, event.flags)
     } else {
         next_secure(state, event.viewpoint, event.flags)
@@ -54,7 +59,7 @@ pub fn after(state: u8, flags: u16, event: &Event) -> (u8, u16) {
 /// Ticks until a connection in a state expires.
 #[inline(always)]
 pub fn timeout(state: u8, moment: &Moment) -> u32 {
-    moment.settings.timeouts[(state & 15) as usize]
+    moment.settings.timeouts[state as usize % STATES]
 }
 
 /// Moves a connection on. Most packets change nothing but the deadline, and most of those not
@@ -66,6 +71,9 @@ pub fn transition<F: Family<WORDS>, const WORDS: usize>(
     event: &Event,
     moment: &Moment,
 ) {
+    if explains() {
+        return;
+    }
     let word = Slot::meta_word(slot);
     // A second try is for the other direction's packet, which may come between.
     for _ in 0..2 {
@@ -102,10 +110,10 @@ pub fn transition<F: Family<WORDS>, const WORDS: usize>(
 /// one that was answered.
 #[inline(always)]
 fn is_proof(protocol: u8, meta: Meta) -> bool {
-    if protocol == TCP {
-        meta.state() == State::Established as u8
-    } else {
+    if protocol == UDP {
         meta.flags() & REPLIED != 0
+    } else {
+        is_established(meta.state())
     }
 }
 

@@ -14,7 +14,7 @@ use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::{OUTER_IPV6, TUNNEL};
 use caribe_packet::table::Place;
-use caribe_packet::transport::{GRE, IPIP, IPV6_IN_IP, Ports, TCP, UDP, UdpHeader};
+use caribe_packet::transport::{GRE, IPIP, IPV6_IN_IP, Ports, SCTP, TCP, UDP, UdpHeader};
 use caribe_packet::tunnel;
 use caribe_packet::verdict::Verdict;
 
@@ -139,7 +139,8 @@ fn relay_to<F: Forward<WORDS>, const WORDS: usize>(
     let packet = F::inner(header);
     let protocol = F::protocol(header);
     // Options inside are passed over: the eight bytes quoted to the client follow the header.
-    if F::length(header) != size_of::<F::Header>() || protocol != TCP && protocol != UDP {
+    let is_balanced = matches!(protocol, TCP | UDP | SCTP);
+    if F::length(header) != size_of::<F::Header>() || !is_balanced {
         return pass(Verdict::PassedProtocol);
     }
     let (client, vip) = F::addresses(header);

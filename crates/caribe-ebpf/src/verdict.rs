@@ -5,6 +5,7 @@ use caribe_packet::event::{EVENTS, Event};
 use caribe_packet::settings::ICMP_WINDOW;
 use caribe_packet::verdict::{COUNTERS as COUNTER_COUNT, Verdict};
 
+use crate::explain::note;
 use crate::maps::{COUNTERS, SETTINGS};
 
 /// A packet's verdict, and the action that carries it out.
@@ -75,6 +76,7 @@ pub fn count(outcome: Outcome) -> u32 {
             unsafe { (*counters).verdicts[index] += 1 };
         }
     }
+    note(|trace| trace.verdict = outcome.number);
     outcome.action
 }
 

@@ -10,6 +10,8 @@
 //! the agent and the load of a server say, and [`Pool`] decides for all servers of a service who
 //! is in the table, with what weight.
 //!
+//! [`path`] leads probes that are addressed to a VIP to one server, on the way of the data.
+//!
 //! This crate knows nothing of the data plane or of configuration files: both are the director's
 //! business. Start reading at [`Monitor`], then [`ServerHealth`], then [`Pool`].
 #![forbid(unsafe_code)]
@@ -21,6 +23,7 @@ mod identity;
 mod monitor;
 mod monitors;
 mod order;
+pub mod path;
 mod pool;
 pub mod probe;
 mod probers;

@@ -300,7 +300,9 @@ impl Monitors {
             return;
         };
         let outcome = match finding.passed() {
-            _ if watched.settings.advises || finding.code.is_local() => Outcome::Void,
+            _ if finding.code.is_local() => Outcome::Void,
+            // Only an agent's own word about its health counts.
+            _ if watched.settings.advises && !speaks_of_health(&finding) => Outcome::Void,
             true => Outcome::Good,
             false => Outcome::Bad,
         };
@@ -389,6 +391,11 @@ impl Monitors {
         (self.seed, id).hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// Whether an agent said of its server that it serves or does not.
+fn speaks_of_health(finding: &Finding) -> bool {
+    matches!(&finding.reading, Some(Reading::Agent(report)) if report.health.is_some())
 }
 
 /// The monitor at a place, if it is still the same one.

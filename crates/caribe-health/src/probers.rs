@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
+use crate::path::{DataPath, Ways};
 use crate::probe::rwho::RwhoListener;
 use crate::probe::{Check, Code, Finding, Prober, Text};
 use crate::{Clock, Settings};
@@ -19,14 +20,19 @@ pub(crate) struct Probers {
     ready: HashMap<Arc<Check>, Rc<OnceCell<Prober>>>,
     /// The one listener for rwhod's broadcasts, once somebody wants it.
     rwho: Option<RwhoListener>,
+    /// The way through VIPs, once somebody wants it.
+    path: Rc<OnceCell<DataPath>>,
+    ways: watch::Receiver<Ways>,
 }
 
 impl Probers {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, ways: watch::Receiver<Ways>) -> Self {
         Probers {
             clock,
             ready: HashMap::new(),
             rwho: None,
+            path: Rc::default(),
+            ways,
         }
     }
 
@@ -43,6 +49,7 @@ impl Probers {
         let rwho = self.listener(&settings.check);
         let ready = self.ready.entry(Arc::clone(&settings.check));
         let cell = Rc::clone(ready.or_default());
+        let (path, clock, ways) = (Rc::clone(&self.path), self.clock, self.ways.clone());
         async move {
             let limit = settings.timing.limit;
             if let Some(prober) = cell.get() {
@@ -62,7 +69,15 @@ impl Probers {
                 Ok(Err(reason)) => return blind(&reason),
                 Err(_elapsed) => return blind("the files of the check could not be read in time"),
             };
-            prober.probe(&settings.target, limit).await
+            if settings.target.through.is_none() {
+                return prober.probe(&settings.target, limit).await;
+            }
+            let start = path.get_or_try_init(|| DataPath::start(clock, ways));
+            match timeout(limit, start).await {
+                Ok(Ok(path)) => prober.probe_by(&settings.target, limit, Some(path)).await,
+                Ok(Err(error)) => blind(&error.to_string()),
+                Err(_elapsed) => blind("the way through the VIP could not be made in time"),
+            }
         }
     }
 

@@ -45,8 +45,8 @@ pub enum Standing {
 /// What one monitor says of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opinion {
-    /// Whether the server may serve; `None` before the first word. A monitor that only advises
-    /// about weights is always content.
+    /// Whether the server may serve; `None` before the first word. One that advises about weights
+    /// may stay without, and speaks against the server only if that is what its agent says.
     pub verdict: Option<bool>,
     /// The probe that brought the verdict about.
     pub finding: Option<Finding>,
@@ -321,7 +321,8 @@ impl ServerHealth {
     /// What follows for the server as a whole.
     fn settle(&mut self, now: Monotonic) {
         let deciding = || self.opinions.values().filter(|opinion| !opinion.advises);
-        let standing = if deciding().any(|opinion| opinion.verdict == Some(false)) {
+        let mut all = self.opinions.values();
+        let standing = if all.any(|opinion| opinion.verdict == Some(false)) {
             Standing::Down
         } else if self.standing == Standing::Up
             || deciding().all(|opinion| opinion.verdict == Some(true))

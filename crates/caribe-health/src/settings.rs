@@ -17,6 +17,6 @@ pub struct Settings {
     /// When, and how many results make up its mind.
     pub timing: Timing,
     /// It only reads load or an agent's wishes: whatever becomes of its probes, the server may
-    /// serve.
+    /// serve, unless the agent itself says that it does not.
     pub advises: bool,
 }

@@ -1,13 +1,16 @@
 //! The one thread that probes every server.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use caribe_model::NextHop;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use crate::monitors::Ticket;
+use crate::path::Ways;
 use crate::probe::{Code, Finding, Text};
 use crate::probers::Probers;
 use crate::{
@@ -21,6 +24,7 @@ pub struct MonitorsHandle {
     // Unbounded, so that the director never waits for a thread that may be waiting for the
     // director: it holds at most a configuration's worth of commands.
     commands: mpsc::UnboundedSender<Command>,
+    ways: watch::Sender<Ways>,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,14 @@ impl MonitorsHandle {
     /// Stops watching a server. A report that is already under way may still arrive.
     pub fn stop(&self, id: MonitorId) {
         self.send(Command::Event(MonitorsEvent::Stop(id)));
+    }
+
+    /// Tells the way to a server, for checks through its VIP; `None` when there is none.
+    pub fn way(&self, server: IpAddr, hop: Option<NextHop>) {
+        self.ways.send_modify(|ways| match hop {
+            Some(hop) => drop(ways.insert(server, hop)),
+            None => drop(ways.remove(&server)),
+        });
     }
 
     /// Reads the files of checks anew, such as certificates, before they are used next.
@@ -86,6 +98,7 @@ pub fn spawn(
 ) -> io::Result<(MonitorsHandle, mpsc::Receiver<Report>)> {
     let (commands, inbox) = mpsc::unbounded_channel();
     let (outbox, reports) = mpsc::channel(65_536);
+    let (ways, known_ways) = watch::channel(Ways::new());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -93,24 +106,25 @@ pub fn spawn(
         .name("monitors".to_owned())
         .spawn(move || {
             let monitors = Monitors::new(limits, seed);
+            let probers = Probers::new(clock, known_ways);
             // Probes never leave this thread, so they need not be able to.
             let probes = tokio::task::LocalSet::new();
-            runtime.block_on(probes.run_until(run(clock, monitors, inbox, outbox)));
+            runtime.block_on(probes.run_until(run(clock, monitors, probers, inbox, outbox)));
             drop(probes);
             // Look-ups of names may hang in threads of their own; nobody waits for them.
             runtime.shutdown_background();
         })?;
-    Ok((MonitorsHandle { commands }, reports))
+    Ok((MonitorsHandle { commands, ways }, reports))
 }
 
 async fn run(
     clock: Clock,
     mut monitors: Monitors,
+    mut probers: Probers,
     mut inbox: mpsc::UnboundedReceiver<Command>,
     outbox: mpsc::Sender<Report>,
 ) {
     let (ended, mut ends) = mpsc::unbounded_channel();
-    let mut probers = Probers::new(clock);
     let mut effects = Vec::new();
     loop {
         let wake = monitors.next_wake().map(|moment| clock.instant(moment));

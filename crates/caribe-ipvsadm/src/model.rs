@@ -130,13 +130,6 @@ impl Service {
         if self.engine.is_some() {
             return unsupported("persistence engines (--pe)");
         }
-        if let ServiceId::Address {
-            protocol: Protocol::Sctp,
-            ..
-        } = self.id
-        {
-            return unsupported("SCTP (--sctp-service)");
-        }
         let Ok(scheduler) = self.scheduler.as_str().parse() else {
             let name = self.scheduler.as_str();
             if SchedulerName::KNOWN.contains(&name) {

@@ -8,11 +8,13 @@ use crate::{Host, LabError, Payload, Process};
 
 /// A web server over IPv4 and IPv6, on every address of the host. It answers `/` with the name of
 /// its host and `/who` with that and the client's address as it sees it, serves a large body at
-/// `/big`, and keeps what is put to `/upload/NAME`. Ends when dropped.
+/// `/big`, keeps what is put to `/upload/NAME`, and answers `/health/NAME` as it is told to. Ends
+/// when dropped.
 #[derive(Debug)]
 pub struct Nginx {
     process: Process,
     uploads: PathBuf,
+    well: PathBuf,
 }
 
 impl Nginx {
@@ -28,6 +30,8 @@ impl Nginx {
         let uploads = prefix.join("upload");
         fs::create_dir_all(&uploads)
             .map_err(LabError::io(format!("create {}", uploads.display())))?;
+        let well = prefix.join("well");
+        fs::create_dir_all(&well).map_err(LabError::io(format!("create {}", well.display())))?;
         let text = configuration(host, ports, big, &prefix);
         let configuration = host.write_file("nginx.conf", &text)?;
         let mut process = host
@@ -50,12 +54,31 @@ impl Nginx {
                 };
             }
         }
-        Ok(Nginx { process, uploads })
+        Ok(Nginx {
+            process,
+            uploads,
+            well,
+        })
     }
 
     /// The running program, e.g. to kill it.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Lets `/health/NAME` answer that all is well, or with status 500; it does so at first.
+    ///
+    /// # Errors
+    ///
+    /// Reports what the file system refused.
+    pub fn set_well(&self, name: &str, well: bool) -> Result<(), LabError> {
+        let sign = self.well.join(name);
+        let done = match fs::remove_file(&sign) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ if well => fs::write(&sign, ""),
+            _ => Ok(()),
+        };
+        done.map_err(LabError::io(format!("write {}", sign.display())))
     }
 
     /// The file that was put to `/upload/NAME`.
@@ -98,6 +121,10 @@ http {{
 {temporary}    server {{
 {listen}{big}        location = / {{ return 200 \"{name}\\n\"; }}
         location = /who {{ return 200 \"{name} $remote_addr\\n\"; }}
+        location ~ ^/health/(?<sign>[a-z0-9]+)$ {{
+            if (!-f {root}/well/$sign) {{ return 500; }}
+            return 200 \"{name} is well\n\";
+        }}
         location /upload/ {{
             root {root};
             dav_methods PUT;

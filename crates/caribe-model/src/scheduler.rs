@@ -30,6 +30,13 @@ pub enum Scheduler {
     Nq,
     /// Power of two choices: the less loaded of two servers drawn by weight.
     Twos,
+    /// Locality-based least connection: the server that the packet's destination address last got,
+    /// unless it has more active connections than weight while another one has room to spare;
+    /// then, and for a destination that is not known, as `wlc`.
+    Lblc,
+    /// The same with several servers for a destination: the least loaded of them, by `wlc`'s
+    /// measure. A set that has not changed for long loses its most loaded server.
+    Lblcr,
     /// Destination hash: by the address that the packet is for.
     Dh,
     /// Source hash: by the client's address.
@@ -41,7 +48,7 @@ pub enum Scheduler {
 
 impl Scheduler {
     /// Every scheduler, in the order of the manual.
-    pub const ALL: [Scheduler; 12] = [
+    pub const ALL: [Scheduler; 14] = [
         Scheduler::Rr,
         Scheduler::Wrr,
         Scheduler::Lc,
@@ -51,6 +58,8 @@ impl Scheduler {
         Scheduler::Sed,
         Scheduler::Nq,
         Scheduler::Twos,
+        Scheduler::Lblc,
+        Scheduler::Lblcr,
         Scheduler::Dh,
         Scheduler::Sh,
         Scheduler::Mh,
@@ -68,6 +77,8 @@ impl Scheduler {
             Scheduler::Sed => "sed",
             Scheduler::Nq => "nq",
             Scheduler::Twos => "twos",
+            Scheduler::Lblc => "lblc",
+            Scheduler::Lblcr => "lblcr",
             Scheduler::Dh => "dh",
             Scheduler::Sh => "sh",
             Scheduler::Mh => "mh",
@@ -91,7 +102,7 @@ impl FromStr for Scheduler {
             .ok_or(UnknownWord {
                 what: "scheduler",
                 word: word.to_owned(),
-                expected: "rr, wrr, lc, wlc, fo, ovf, sed, nq, twos, dh, sh, mh",
+                expected: "rr, wrr, lc, wlc, fo, ovf, sed, nq, twos, lblc, lblcr, dh, sh, mh",
             })
     }
 }

@@ -32,6 +32,10 @@ pub enum Chapter {
     Fragments4 = 10,
     /// An IPv6 packet with extension headers, such as a fragment.
     Extended6 = 11,
+    /// As [`Comparing4`](Self::Comparing4), for a service that remembers servers by destination.
+    Remembering4 = 12,
+    /// As [`Comparing6`](Self::Comparing6), for a service that remembers servers by destination.
+    Remembering6 = 13,
 }
 
 impl Chapter {
@@ -49,6 +53,8 @@ impl Chapter {
         Chapter::Errors6,
         Chapter::Fragments4,
         Chapter::Extended6,
+        Chapter::Remembering4,
+        Chapter::Remembering6,
     ];
 
     /// Name of the program in the object.
@@ -66,6 +72,8 @@ impl Chapter {
             Chapter::Errors6 => "errors6",
             Chapter::Fragments4 => "fragments4",
             Chapter::Extended6 => "extended6",
+            Chapter::Remembering4 => "remembering4",
+            Chapter::Remembering6 => "remembering6",
         }
     }
 }

@@ -100,7 +100,7 @@ pub const FORWARDING_MASK: u16 = 0x0007;
 ///
 /// | bits | what |
 /// | --- | --- |
-/// | 0-7 | state, [`crate::tcp_state::State`] |
+/// | 0-7 | state, as numbered in [`crate::state`] |
 /// | 8-23 | flags, IPVS's numbers |
 /// | 24-31 | [`Life`] |
 /// | 32-63 | deadline in [`ticks`](crate::settings), wrapping |

@@ -1,4 +1,4 @@
-//! Packets and tables as bytes: headers, rewriting, checksums, hashing, the TCP state machine and
+//! Packets and tables as bytes: headers, rewriting, checksums, hashing, the state machines and
 //! the layout of the maps that the XDP programs share with the director.
 //!
 //! Everything here is pure and `no_std`. The very same code runs inside the kernel (`caribe-ebpf`
@@ -14,6 +14,7 @@ pub mod chapter;
 pub mod checksum;
 pub mod classify;
 pub mod connection;
+pub mod crc32c;
 pub mod ecn;
 pub mod ethernet;
 pub mod event;
@@ -28,12 +29,17 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod key;
 pub mod least;
+pub mod locality;
+pub mod mss;
 pub mod policy;
+pub mod sctp_state;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod state;
 pub mod table;
 pub mod tcp_state;
+pub mod trace;
 pub mod transport;
 pub mod tunnel;
 pub mod verdict;

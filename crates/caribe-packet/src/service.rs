@@ -48,11 +48,16 @@ pub enum Choice {
     SourceHash = 8,
     /// The slot of the client's address: mh.
     Maglev = 9,
+    /// The server that is remembered for the packet's destination address, else by
+    /// [`Rule::OVERHEAD`]: lblc.
+    Locality = 10,
+    /// The same with several servers for a destination: lblcr.
+    Replicated = 11,
 }
 
 impl Choice {
     /// Every choice, at its number.
-    pub const ALL: [Choice; 10] = [
+    pub const ALL: [Choice; 12] = [
         Choice::Rotate,
         Choice::Overhead,
         Choice::Highest,
@@ -63,6 +68,8 @@ impl Choice {
         Choice::DestinationHash,
         Choice::SourceHash,
         Choice::Maglev,
+        Choice::Locality,
+        Choice::Replicated,
     ];
 
     /// The rule of a choice that scans all slots for the best.
@@ -78,7 +85,9 @@ impl Choice {
             | Choice::TwoDrawn
             | Choice::DestinationHash
             | Choice::SourceHash
-            | Choice::Maglev => None,
+            | Choice::Maglev
+            | Choice::Locality
+            | Choice::Replicated => None,
         }
     }
 }
@@ -89,6 +98,12 @@ pub const fn is_hash(choice: u8) -> bool {
     choice == Choice::DestinationHash as u8
         || choice == Choice::SourceHash as u8
         || choice == Choice::Maglev as u8
+}
+
+/// True for the number of a choice that remembers servers by destination.
+#[inline(always)]
+pub const fn remembers(choice: u8) -> bool {
+    choice == Choice::Locality as u8 || choice == Choice::Replicated as u8
 }
 
 /// A service: one value of a hash map, so that a change replaces all of it at once and a packet

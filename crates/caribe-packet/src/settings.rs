@@ -1,5 +1,7 @@
 //! What the director tells the packet path once, and how time is counted.
 
+use crate::state::STATES;
+
 /// Time is counted in ticks of 2^20 nanoseconds of the kernel's coarse monotonic clock, about
 /// 1.05 ms: a shift instead of a division, and 32 bits last for 52 days.
 pub const TICK_SHIFT: u32 = 20;
@@ -34,8 +36,8 @@ pub struct Settings {
     pub buckets4: u32,
     /// Buckets of the IPv6 table.
     pub buckets6: u32,
-    /// Idle timeouts in ticks, by number of [`crate::tcp_state::State`].
-    pub timeouts: [u32; 16],
+    /// Idle timeouts in ticks, by the number of the state (see [`crate::state`]).
+    pub timeouts: [u32; STATES],
     /// ICMP errors that one processor may send per [`ICMP_WINDOW`].
     pub icmp_limit: u32,
     /// New connections that one processor may make per [`SECOND`] before there is a flood; 0 for
@@ -47,6 +49,10 @@ pub struct Settings {
     pub flags: u32,
     /// Ports that a service may have beside the packet's own: [`ALL_PORTS`], [`FTP`].
     pub wide_services: u32,
+    /// Ticks without a change after which a set of servers of lblcr loses one.
+    pub lblcr_expiration: u32,
+    /// Zero.
+    pub padding: u32,
     /// Version of this layout and of the others in this crate: [`LAYOUT`].
     pub layout: u32,
 }
@@ -62,7 +68,7 @@ pub const ALL_PORTS: u32 = 1;
 pub const FTP: u32 = 1 << 1;
 
 /// Version of the maps' layouts. Pinned maps of another version are not adopted.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Ticks in a window of the ICMP limit (about a second).
 pub const ICMP_WINDOW: u32 = 1 << 10;

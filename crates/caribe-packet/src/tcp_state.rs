@@ -8,6 +8,7 @@
 use crate::transport::{ACK, FIN, RST, SYN};
 
 /// A connection's state; the numbers are those of IPVS's sync protocol, 11 is our own for UDP.
+/// SCTP's states are in [`crate::sctp_state`], what they have in common in [`crate::state`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -72,15 +73,6 @@ impl State {
         }
     }
 
-    /// The state with a number, for readers of maps.
-    pub const fn from_number(number: u8) -> Option<State> {
-        if (number as usize) < Self::ALL.len() {
-            Some(Self::ALL[number as usize])
-        } else {
-            None
-        }
-    }
-
     /// Idle timeout in seconds; established, FIN and UDP are the ones that `ipvsadm --set` changes.
     pub const fn default_timeout(self) -> u32 {
         match self {
@@ -98,24 +90,6 @@ impl State {
             State::Udp => 300,
         }
     }
-}
-
-/// A state's number in a bit set of the states that count as active.
-const ACTIVE: u32 = 1 << State::Established as u32
-    | 1 << State::SynSent as u32
-    | 1 << State::SynReceived as u32
-    | 1 << State::SynAck as u32;
-
-/// True when a connection in the state counts as active, the number that wlc weighs most.
-#[inline(always)]
-pub const fn is_active(state: u8) -> bool {
-    ACTIVE >> (state & 31) & 1 == 1
-}
-
-/// True when a connection in the state is over for both ends, so that a SYN starts another.
-#[inline(always)]
-pub const fn is_over(state: u8) -> bool {
-    state == State::TimeWait as u8 || state == State::Close as u8
 }
 
 /// From where a packet of a connection was seen.
@@ -221,12 +195,13 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::state::is_active;
 
     fn walk(steps: &[(Viewpoint, u8)]) -> State {
         let last = steps.iter().fold(0, |state, (viewpoint, flags)| {
             next(state, *viewpoint, *flags)
         });
-        State::from_number(last).expect("rows hold states only")
+        State::ALL[usize::from(last)]
     }
 
     #[test]

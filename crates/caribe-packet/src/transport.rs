@@ -1,4 +1,4 @@
-//! TCP (RFC 9293) and UDP (RFC 768) headers, as far as a director looks.
+//! TCP (RFC 9293), UDP (RFC 768) and SCTP (RFC 9260) headers, as far as a director looks.
 
 use crate::checksum::Difference;
 
@@ -17,7 +17,10 @@ pub const GRE: u8 = 47;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
 
-/// The ports, which open both headers.
+/// IP protocol number of SCTP.
+pub const SCTP: u8 = 132;
+
+/// The ports, which open all three headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Ports {
@@ -68,6 +71,51 @@ pub struct UdpHeader {
     pub length: [u8; 2],
     /// Checksum, network order; 0 means none (IPv4 only).
     pub checksum: [u8; 2],
+}
+
+/// SCTP's common header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct SctpHeader {
+    /// Source and destination port.
+    pub ports: Ports,
+    /// Verification tag.
+    pub tag: [u8; 4],
+    /// CRC32c of the whole packet, least significant byte first.
+    pub checksum: [u8; 4],
+}
+
+/// The header of an SCTP chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ChunkHeader {
+    /// The chunk's type.
+    pub kind: u8,
+    /// Flags, which differ by type.
+    pub flags: u8,
+    /// Header and value in bytes, without padding, network order.
+    pub length: [u8; 2],
+}
+
+impl SctpHeader {
+    /// Length in bytes.
+    pub const LENGTH: usize = 12;
+}
+
+impl ChunkHeader {
+    /// Length in bytes.
+    pub const LENGTH: usize = 4;
+
+    /// Bytes from this chunk to the next one; 0 if the length is less than that of a header.
+    #[inline(always)]
+    pub const fn step(&self) -> usize {
+        let length = u16::from_be_bytes(self.length) as usize;
+        if length < Self::LENGTH {
+            0
+        } else {
+            (length + 3) & !3
+        }
+    }
 }
 
 impl TcpHeader {

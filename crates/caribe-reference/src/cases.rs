@@ -18,7 +18,7 @@ const FIRST: u32 = 60_001;
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 11] = [
+    let cases: [(&str, Write); 12] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         ("removed_server_comes_back", removed_server_comes_back),
         ("stray_packets", stray_packets),
         ("direct_after_an_edit", direct_after_an_edit),
+        ("thresholds_edited", thresholds_edited),
         (
             "service_removed_with_connections",
             service_removed_with_connections,
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Case> {
                 scenario: Scenario {
                     number,
                     marks: Vec::new(),
+                    settings: Vec::new(),
                     steps: script.steps,
                 },
             }
@@ -266,6 +268,23 @@ fn direct_after_an_edit(script: &mut Script) {
     script.client(tcp(1024), Flags::ACK);
     script.client(tcp(1024), Flags::RST);
     script.list();
+}
+
+fn thresholds_edited(script: &mut Script) {
+    script.ipvsadm("-A -t V:80 -s fo");
+    script.ipvsadm("-a -t V:80 -r @1:80 -m -w 9");
+    script.ipvsadm("-a -t V:80 -r @2:80 -m -w 1");
+    for port in 1024..1028 {
+        script.client(tcp(port), Flags::SYN);
+    }
+    // Too many at once; as many as it has; more, but not many fewer than before; many more; none.
+    let bounds = [(3, 0), (4, 2), (5, 0), (5, 5), (9, 2), (2, 1), (0, 0)];
+    for ((upper, lower), port) in bounds.into_iter().zip(1028..) {
+        let words = format!("-e -t V:80 -r @1:80 -m -w 9 -x {upper} -y {lower}");
+        script.ipvsadm(&words);
+        script.client(tcp(port), Flags::SYN);
+    }
+    script.ipvsadm("-L -n --thresholds");
 }
 
 fn service_removed_with_connections(script: &mut Script) {

@@ -19,6 +19,7 @@ pub fn generate(seed: u64, number: u32) -> Scenario {
     let mut table = Table::default();
     let mut traffic = Traffic::default();
     let mut steps = Vec::new();
+    let settings = settings(&mut random);
     for _ in 0..random.between(1, 3) {
         table.add_service(&mut random, number, &mut steps);
     }
@@ -37,9 +38,30 @@ pub fn generate(seed: u64, number: u32) -> Scenario {
     Scenario {
         number,
         marks: table.marks(),
+        settings,
         steps,
     }
 }
+
+/// IPVS's sysctls, most of the time as they are.
+fn settings(random: &mut Random) -> Vec<(String, u32)> {
+    let mut settings = Vec::new();
+    for (key, values) in SETTINGS {
+        if random.once_in(6) {
+            settings.push(((*key).to_owned(), *random.one(values)));
+        }
+    }
+    settings
+}
+
+/// Values of sysctls other than their defaults. Those that defend against floods are not among
+/// them: they go by chance, or by the machine's memory.
+const SETTINGS: &[(&str, &[u32])] = &[
+    ("conn_reuse_mode", &[0, 2, 3]),
+    ("expire_quiescent_template", &[1]),
+    ("sloppy_tcp", &[1]),
+    ("secure_tcp", &[3]),
+];
 
 #[cfg(test)]
 mod tests {
@@ -64,5 +86,43 @@ mod tests {
         let packets = (0..100).flat_map(|number| generate(1, number).steps);
         let packets = packets.filter(|it| matches!(it, Step::Client(..)));
         assert!(packets.count() > 1000);
+    }
+
+    /// What a run of the usual length must not do without.
+    #[test]
+    fn two_hundred_scenarios_have_a_bit_of_everything() {
+        let all: Vec<Scenario> = (0..200).map(|number| generate(1, number)).collect();
+        let text: String = all.iter().map(Scenario::to_string).collect();
+        for what in [
+            " -p",
+            " -M 255",
+            " -M 12",
+            " -o",
+            " -x ",
+            " -y ",
+            "-A -f ",
+            " -6",
+            "-Z",
+            "-E ",
+            "-D ",
+            ":0 -s",
+            ":21 ",
+            "gre",
+            "gue",
+            "--tun-csum",
+            "-w 0",
+            "--set",
+            "-L -n -c",
+            "-S -n",
+            "mark TCP",
+            "mark UDP",
+            "secure_tcp",
+            "sloppy_tcp",
+            "conn_reuse_mode",
+            "expire_quiescent_template",
+        ] {
+            let count = text.matches(what).count();
+            assert!(count >= 5, "{count} times `{what}`");
+        }
     }
 }

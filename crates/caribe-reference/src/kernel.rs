@@ -206,6 +206,11 @@ impl Director for KernelDirector {
     }
 
     fn begin(&mut self, scenario: &Scenario) -> Result<(), PlayError> {
+        for (key, value) in &scenario.settings {
+            let path = format!("/proc/sys/net/ipv4/vs/{key}");
+            let written = fs::write(&path, value.to_string());
+            written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
+        }
         if scenario.marks.is_empty() {
             return Ok(());
         }
@@ -223,7 +228,8 @@ impl Director for KernelDirector {
             rules += &format!(
                 "add rule inet marks before {family} daddr {vip} {protocol} dport {} meta mark \
                  set {}\n",
-                rule.port, rule.mark,
+                rule.port,
+                network::mark(scenario.number, rule.mark),
             );
         }
         run(Command::new("nft").args(["-f", "-"]), &rules)
@@ -236,5 +242,9 @@ impl Director for KernelDirector {
 
     fn count(&mut self) {
         wait::pause(COUNTED);
+    }
+
+    fn count_templates(&mut self) {
+        // They are counted as they are made.
     }
 }

@@ -60,6 +60,9 @@ pub const SERVERS: u8 = 8;
 /// VIPs that a scenario has in each family.
 pub const VIPS: u8 = 3;
 
+/// Firewall marks that a scenario has; their numbers count from 1.
+pub const MARKS: u8 = 3;
+
 /// MAC address of the clients' gateway.
 pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
 
@@ -90,6 +93,11 @@ pub fn vip(family: Family, scenario: u32, vip: u8) -> IpAddr {
             Ipv6Addr::new(0xfd00, 1, number, 0, 0, 0, 0, 1 + u16::from(vip)).into()
         }
     }
+}
+
+/// A firewall mark of a scenario.
+pub fn mark(scenario: u32, mark: u8) -> u32 {
+    (scenario << 2) + u32::from(mark)
 }
 
 /// A client of a scenario.
@@ -180,13 +188,17 @@ mod tests {
 
     #[test]
     fn no_two_scenarios_share_an_address() {
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut marks) = (BTreeSet::new(), BTreeSet::new());
         for scenario in [0, 1, 2, 63, 64, 255, 256, 65_535] {
             for family in [Family::V4, Family::V6] {
                 for number in 0..VIPS {
                     assert!(seen.insert(vip(family, scenario, number)));
                 }
                 assert!(seen.insert(client(family, scenario, 9)));
+                for number in 1..=MARKS {
+                    let mark = mark(scenario, number);
+                    assert!(family == Family::V4 || marks.insert(mark), "mark {mark}");
+                }
                 assert!(is_client_of(scenario, client(family, scenario, 9)));
                 assert!(!is_client_of(scenario + 1, client(family, scenario, 9)));
             }

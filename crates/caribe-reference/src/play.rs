@@ -40,6 +40,9 @@ pub trait Director {
 
     /// Returns when all packets that were sent are counted.
     fn count(&mut self);
+
+    /// Returns when the templates of persistence are counted.
+    fn count_templates(&mut self);
 }
 
 /// What ipvsadm said to some commands.
@@ -75,8 +78,9 @@ pub struct Transcript {
 }
 
 /// Listings at the end of every scenario.
-pub(crate) const CLOSING: [&str; 5] = [
+pub(crate) const CLOSING: [&str; 6] = [
     "-L -n",
+    "-L -n --tun-info",
     "-L -n --thresholds",
     "-L -n --persistent-conn",
     "-L -n -c",
@@ -124,6 +128,7 @@ pub fn play(
     }
     let end = scenario.steps.len();
     player.say(end, &mut words)?;
+    player.director.count_templates();
     player.say(end + 1, &mut CLOSING.to_vec())?;
     player.say(end + 2, &mut vec![COUNTERS])?;
     Ok(player.transcript)

@@ -14,6 +14,8 @@ pub struct Scenario {
     pub number: u32,
     /// Packets that get a firewall mark before they are balanced.
     pub marks: Vec<MarkRule>,
+    /// IPVS's sysctls that differ from their defaults: keys of `lvs.cf` have the same names.
+    pub settings: Vec<(String, u32)>,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -29,8 +31,8 @@ pub struct MarkRule {
     pub vip: u8,
     /// To which port.
     pub port: u16,
-    /// The mark.
-    pub mark: u32,
+    /// Which of the scenario's marks: 1 to [`network::MARKS`].
+    pub mark: u8,
 }
 
 /// One thing that happens.
@@ -180,9 +182,16 @@ impl Scenario {
     }
 }
 
-/// Words with the VIPs of one scenario instead of another's. VIPs always have a port after them.
+/// Words with the VIPs and marks of one scenario instead of another's. VIPs always have a port
+/// after them.
 fn renumbered(words: &str, from: u32, to: u32) -> String {
     let mut words = words.to_owned();
+    // A command names one at most.
+    let mark = |scenario, mark| format!(" -f {} ", network::mark(scenario, mark));
+    let mut marks = 1..=network::MARKS;
+    if let Some(found) = marks.find(|it| words.contains(&mark(from, *it))) {
+        words = words.replace(&mark(from, found), &mark(to, found));
+    }
     for vip in 0..network::VIPS {
         let text = |family, scenario| match network::vip(family, scenario, vip) {
             IpAddr::V4(address) => format!(" {address}:"),
@@ -199,13 +208,12 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for rule in &self.marks {
             let vip = network::vip(rule.family, self.number, rule.vip);
-            let MarkRule {
-                protocol,
-                port,
-                mark,
-                ..
-            } = rule;
+            let MarkRule { protocol, port, .. } = rule;
+            let mark = network::mark(self.number, rule.mark);
             writeln!(f, "mark {protocol} to {vip} port {port} with {mark}")?;
+        }
+        for (key, value) in &self.settings {
+            writeln!(f, "{key} = {value}")?;
         }
         for step in &self.steps {
             step.write(self.number, f)?;
@@ -306,15 +314,18 @@ mod tests {
         let scenario = Scenario {
             number: 1,
             marks: Vec::new(),
+            settings: Vec::new(),
             steps: vec![
                 step("-A -t 10.128.0.4:80 -s rr"),
                 step("-A -t [fd00:1:1::2]:80"),
+                step("-a -f 6 -r 10.2.0.11:80 -m"),
             ],
         };
         let other = scenario.renumbered(10);
         let expected = [
             step("-A -t 10.128.0.40:80 -s rr"),
             step("-A -t [fd00:1:a::2]:80"),
+            step("-a -f 42 -r 10.2.0.11:80 -m"),
         ];
         assert_eq!(other.steps, expected);
         assert_eq!(other.renumbered(1), scenario);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-/// Longest time for an answer.
+/// Longest time for an answer, as a rule.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer, in bytes: some hundred thousand real servers.
 const LARGEST_ANSWER: usize = 256 << 20;
@@ -29,14 +29,15 @@ pub(crate) enum ClientError {
     )]
     NotRunning { directory: PathBuf },
     #[error(
-        "not allowed to ask the director at {}: this needs root, or the group of the socket",
+        "not allowed to ask the director at {}: this needs root, or the group that `control_group` \
+         in lvs.cf names",
         .socket.display()
     )]
     Denied { socket: PathBuf },
     #[error("cannot ask the director at {}: {source}", .socket.display())]
     Connect { socket: PathBuf, source: io::Error },
-    #[error("the director at {} did not answer within {} s", .socket.display(), TIMEOUT.as_secs())]
-    Timeout { socket: PathBuf },
+    #[error("the director at {} did not answer within {} s", .socket.display(), .limit.as_secs())]
+    Timeout { socket: PathBuf, limit: Duration },
     #[error("the conversation with the director at {} broke: {reason}", .socket.display())]
     Broken { socket: PathBuf, reason: String },
     #[error("the director answered: {reason} ({status})")]
@@ -62,6 +63,7 @@ struct Failure {
 pub(crate) struct Client {
     directory: PathBuf,
     runtime: Runtime,
+    timeout: Duration,
 }
 
 impl Client {
@@ -73,7 +75,13 @@ impl Client {
         Ok(Client {
             directory: directory.to_owned(),
             runtime,
+            timeout: TIMEOUT,
         })
+    }
+
+    /// The same, for what takes longer than most.
+    pub(crate) fn patient(self, timeout: Duration) -> Self {
+        Client { timeout, ..self }
     }
 
     /// Asks for a document.
@@ -103,11 +111,12 @@ impl Client {
         let socket = ControlPaths::in_runtime_dir(&self.directory).socket;
         self.runtime.block_on(async {
             let exchange = exchange(&self.directory, &socket, method, path, body);
-            tokio::time::timeout(TIMEOUT, exchange)
+            tokio::time::timeout(self.timeout, exchange)
                 .await
                 .unwrap_or_else(|_elapsed| {
                     Err(ClientError::Timeout {
                         socket: socket.clone(),
+                        limit: self.timeout,
                     })
                 })
         })

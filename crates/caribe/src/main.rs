@@ -8,10 +8,14 @@
 mod arguments;
 mod check;
 mod client;
+mod connections;
 mod director;
+mod events;
+mod explain;
 mod import;
 mod ipvsadm;
 mod logging;
+mod moment;
 mod names;
 mod output;
 mod real_server;
@@ -43,7 +47,10 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Import(ImportCommand::Marks(arguments)) => import::marks(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Save(arguments) => save::run(&arguments),
         Command::RealServer(arguments) => real_server::run(arguments),
         Command::Ipvsadm(arguments) => ipvsadm::run("caribe ipvsadm", arguments.words.into_iter()),

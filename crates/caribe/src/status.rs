@@ -6,6 +6,7 @@ use caribe_director::{ControlPaths, Status, StatusText};
 
 use crate::arguments::StatusArguments;
 use crate::client::Client;
+use crate::moment::now;
 use crate::output;
 
 pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
@@ -18,7 +19,11 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
         }
     };
     if !arguments.json {
-        let text = StatusText(&status).to_string();
+        let text = StatusText {
+            status: &status,
+            now: now(),
+        }
+        .to_string();
         return output::show("caribe status", &text, ExitCode::SUCCESS);
     }
     match serde_json::to_string_pretty(&status) {

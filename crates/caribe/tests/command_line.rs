@@ -139,6 +139,56 @@ fn status_without_a_director_says_how_to_start_one() {
 }
 
 #[test]
+fn explain_without_a_director_says_how_to_start_one() {
+    let directory = directory();
+    let (client, vip) = ("198.51.100.7:4000", "192.0.2.80:80");
+    let words = ["explain", "tcp", client, vip, "--runtime-dir", "run"];
+    let output = caribe(directory.path(), &words);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with("caribe explain: no director is running with runtime directory run: "),
+        "{told}"
+    );
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn explain_refuses_what_is_no_packet() {
+    let directory = directory();
+    let (v4, v6) = ("198.51.100.7:4000", "[2001:db8::1]:80");
+    for (words, told) in [
+        (
+            &["explain", "tcp", v4, v6][..],
+            "are not of one address family",
+        ),
+        (
+            &["explain", "tcp", "198.51.100.7", v4],
+            "invalid socket address",
+        ),
+        (
+            &["explain", "tcp", v4, "192.0.2.1:http"],
+            "invalid socket address",
+        ),
+        (&["explain", "icmp", v4, v4], "needs tcp, udp or sctp"),
+        (
+            &["explain", "tcp", v4, v4, "--flags", "syn,ece"],
+            "possible values: fin, syn",
+        ),
+        (
+            &["explain", "tcp", v4, v4, "--payload", "1401"],
+            "more than the 1400",
+        ),
+        (&["explain", "tcp", v4], "VIP:PORT"),
+    ] {
+        let output = caribe(directory.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {output:?}");
+        assert!(text(&output.stderr).contains(told), "{words:?}: {output:?}");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
 fn ipvsadm_without_a_director_fails_as_without_ipvs() {
     let directory = directory();
     let output = caribe(

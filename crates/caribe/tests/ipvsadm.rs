@@ -5,8 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use caribe_dataplane::xdp::LiveConnection;
 use caribe_director::Status;
-use caribe_lab::topology::{DIRECTOR, FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4};
+use caribe_lab::topology::{
+    CLIENT, DIRECTOR, FIRST_SERVER, FIRST_VIP, TwoArmed, inside_v4, lan_v4,
+};
 use caribe_lab::{Curl, Finished, Lab, Nginx, Process, wait};
 use nix::sys::signal::Signal;
 
@@ -359,6 +362,137 @@ fn the_table_is_listed_changed_saved_and_restored() {
     let status = bed.status();
     assert_eq!(status.overrides, [""; 0]);
     assert_eq!(status.services[0].servers[0].configured_weight, 5);
+
+    let Bed { director, net, .. } = bed;
+    let status = director.stop(SOON).expect("it ends");
+    assert!(status.success(), "{status}");
+    net.lab.remove().expect("the lab is removed");
+}
+
+/// A user and a group that no file of the lab belongs to, and another group, which every Debian
+/// has by this name and number.
+const STRANGER: u32 = 65_534;
+const GROUP: (&str, u32) = ("daemon", 1);
+
+impl Bed {
+    /// Runs the copy of caribe that is in the lab as another user, with that group and no other.
+    fn as_stranger(&self, group: u32, words: &[&str]) -> Finished {
+        let command = self.net.director.command("setpriv").package("util-linux");
+        command
+            .arg(format!("--reuid={STRANGER}"))
+            .arg(format!("--regid={group}"))
+            .arg("--clear-groups")
+            .arg(self.net.lab.directory().join("caribe"))
+            .args(words)
+            .env("CARIBE_RUNTIME_DIR", &self.runtime)
+            .finish()
+            .expect("it runs")
+    }
+
+    /// Reloads the file with this line in it.
+    fn reload_with(&mut self, line: &str) {
+        fs::write(&self.file, format!("{line}\n{}", lvs_cf(false))).expect("written");
+        let reloads = self.status().configuration.reloads;
+        self.director.signal(Signal::SIGHUP).expect("SIGHUP");
+        wait::until_true("the reload", SOON, || {
+            self.status().configuration.reloads > reloads
+        })
+        .expect("it takes effect");
+    }
+}
+
+#[test]
+fn the_socket_is_for_root_and_the_group_of_the_file() {
+    let mut bed = Bed::start();
+    // Where the tests' own program lies, others may not look.
+    fs::copy(CARIBE, bed.net.lab.directory().join("caribe")).expect("copied");
+    let runtime = bed.runtime.display().to_string();
+    let status = ["status", "--runtime-dir", &runtime];
+    let denied = |bed: &Bed, group: u32| {
+        for (words, code) in [(&status[..], 1), (&["ipvsadm", "-L", "-n"], 2)] {
+            let finished = bed.as_stranger(group, words);
+            assert_eq!(
+                finished.status.code(),
+                Some(code),
+                "{words:?}: {finished:?}"
+            );
+            assert!(
+                finished.stderr.contains("not allowed to ask the director"),
+                "{finished:?}"
+            );
+            assert!(finished.stderr.contains("`control_group`"), "{finished:?}");
+        }
+    };
+    denied(&bed, GROUP.1);
+
+    bed.reload_with(&format!("control_group = {}", GROUP.0));
+    let shown = bed.as_stranger(GROUP.1, &status);
+    assert!(shown.status.success(), "{shown:?}");
+    let (vip, second) = (vip(), web(2));
+    let add = ["ipvsadm", "-a", "-t", &vip, "-r", &second, "-m"];
+    let added = bed.as_stranger(GROUP.1, &add);
+    assert!(added.status.success(), "{added:?}");
+    bed.wait_until_listed(&[web(1), web(2)]);
+    denied(&bed, STRANGER);
+
+    // By number; another group, and the first has no way in any more.
+    bed.reload_with(&format!("control_group = {STRANGER}"));
+    denied(&bed, GROUP.1);
+    assert!(bed.as_stranger(STRANGER, &status).status.success());
+
+    // A group that is not there leaves root alone, and the log says so.
+    bed.reload_with("control_group = nosuchgroup");
+    bed.director
+        .wait_until_says("there is no such group", SOON)
+        .expect("the log says it");
+    denied(&bed, STRANGER);
+    bed.reload_with(&format!("control_group = {}", GROUP.0));
+    assert!(bed.as_stranger(GROUP.1, &status).status.success());
+    bed.reload_with("");
+    denied(&bed, GROUP.1);
+
+    // What is listed is what was asked for.
+    bed.requests(&vip, 20);
+    let connections = |words: &[&str]| {
+        let command = bed.net.director.command(CARIBE).arg("connections");
+        let command = command.args(["--runtime-dir", &runtime]).args(words);
+        command.run().expect("a list")
+    };
+    let all = connections(&[]);
+    assert!(all.lines().count() > 20, "{all}");
+    let client = lan_v4(CLIENT).to_string();
+    let asked = ["--client", &client, "--service", &vip, "--server", &web(1)];
+    let found = connections(&[&asked[..], &["--protocol", "tcp"]].concat());
+    let rows: Vec<&str> = found.lines().skip(1).collect();
+    assert!(rows.len() >= 10, "{found}");
+    assert!(rows.iter().all(|row| row.ends_with(&web(1))), "{found}");
+    let states = [
+        "ESTABLISHED",
+        "FIN_WAIT",
+        "TIME_WAIT",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "CLOSE",
+    ];
+    let by_state: usize = states
+        .iter()
+        .map(|state| connections(&["--state", state]).lines().count() - 1)
+        .sum();
+    assert!(by_state > 0, "{all}");
+    for nothing in [
+        ["--client", "203.0.113.1"],
+        ["--service", "192.0.2.9:80"],
+        ["--protocol", "udp"],
+    ] {
+        let found = connections(&nothing);
+        assert_eq!(found.lines().count(), 1, "{nothing:?}: {found}");
+    }
+    let few = connections(&["--json", "--limit", "3"]);
+    assert_eq!(few.lines().count(), 3, "{few}");
+    for line in few.lines() {
+        let connection: LiveConnection = serde_json::from_str(line).expect("a connection");
+        assert_eq!(connection.client.ip().to_string(), client);
+    }
 
     let Bed { director, net, .. } = bed;
     let status = director.stop(SOON).expect("it ends");

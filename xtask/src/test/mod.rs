@@ -84,6 +84,8 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
         });
     }
 
+    // The longest build of all waits for nobody, and the tests below mostly wait for time to pass.
+    let fuzz_targets = everything.then(|| fuzz::Build::start_in_idle_time(repository));
     let filter = arguments.filter.as_deref();
     let interrupt = Interrupt::watch()?;
     Run::new("Unit tests", &["--lib", "--bins"], &interrupt)
@@ -114,9 +116,9 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
         report.print(watch.elapsed());
         return Ok(Interrupt::status());
     }
-    if everything {
+    if let Some(build) = fuzz_targets {
         report.check("Fuzz targets", || {
-            fuzz::run(repository, &fuzz::Arguments::SHORT)
+            fuzz::run(repository, build?, &fuzz::Arguments::SHORT)
         });
     }
     if everything && machine::is_root() {

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use caribe_model::Scheduler;
 
 use crate::Mode;
-use crate::diagnostic::shown;
 use crate::keys::{Key, Place};
 use crate::resemblance::closest;
 use crate::tree::Word;
@@ -15,8 +14,6 @@ use super::Reader;
 
 /// What Piranha knew, in the order of its manual.
 const PIRANHA_SCHEDULERS: [&str; 8] = ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh"];
-/// What IPVS has beyond that.
-const FURTHER_SCHEDULERS: [&str; 6] = ["sed", "nq", "mh", "fo", "ovf", "twos"];
 
 impl Reader<'_, '_> {
     pub(super) fn word(
@@ -97,20 +94,9 @@ impl Reader<'_, '_> {
             .hint("write `lc`");
             return Some(Value::Scheduler(Scheduler::Lc));
         }
-        let is_of_ipvs = PIRANHA_SCHEDULERS
-            .iter()
-            .chain(&FURTHER_SCHEDULERS)
-            .any(|name| name.as_bytes() == text);
-        if is_of_ipvs {
-            let message = format!("the scheduler {} is not in this release", shown(&text));
-            self.report
-                .error(word.span(), "unavailable-scheduler", message)
-                .hint(format!("available are {}", listed(&available())));
-        } else {
-            let near = closest(&text, available());
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            self.refuse(key, word, "bad-word", hint);
-        }
+        let near = closest(&text, available());
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        self.refuse(key, word, "bad-word", hint);
         None
     }
 }

@@ -31,6 +31,7 @@ impl XdpDataplane {
             other => other,
         };
         let plan = plan.map_err(refused)?;
+        self.forget_destinations(&plan)?;
         self.torn = true;
         // Until all is done, packets look for what is there before and after.
         self.put_wide_services(self.live.wide_services() | plan.table.wide_services());
@@ -88,7 +89,7 @@ impl XdpDataplane {
                 self.put_server(*index, *service, server);
                 Ok(())
             }
-            Step::CloseTraffic { index, service } => self.maps.close_traffic(*index, *service),
+            Step::CloseTraffic { index, service } => self.close_traffic(*index, *service),
             Step::EditServer { index, server } => {
                 let word = self.maps.roster.read(*index);
                 let (sequence, _) = encoding::from_roster_word(word, 0);
@@ -166,16 +167,37 @@ impl XdpDataplane {
         }
     }
 
-    /// Writes how many connections a server takes. One that was overloaded is so no longer if the
-    /// upper bound rose or went, as in IPVS.
+    /// Clears a discarded server's traffic. Its service keeps the sum, unless it is an orphan: then
+    /// that service is gone, and another one may have its key.
+    pub(super) fn close_traffic(
+        &mut self,
+        index: u32,
+        service: Option<u32>,
+    ) -> Result<(), DataplaneError> {
+        let owner = self.maps.servers.read(index).service;
+        let service = service.filter(|service| *service == owner);
+        self.maps.close_traffic(index, service)
+    }
+
+    /// Writes how many connections a server takes. When that changes, the connections that it has
+    /// tell whether it is overloaded, as in IPVS since 2026 (an edit could only end it before).
     fn put_bounds(&self, index: u32, server: &LiveServer) {
         let before = Bounds(self.maps.bounds.read(index));
         let bounds = encoding::bounds(server.thresholds);
-        self.maps.bounds.write(index, &bounds.0);
-        if bounds.upper() == 0 || bounds.upper() > before.upper() {
-            let load = self.maps.loads.word(index);
-            load.fetch_and(!Load::OVERLOADED, Ordering::AcqRel);
+        if bounds == before {
+            return;
         }
+        self.maps.bounds.write(index, &bounds.0);
+        // A packet that brings or ends a connection meanwhile looks at the new bounds itself.
+        let judged = |load: u64| match Load(load) {
+            load if bounds.overloads(load) => Some(load.0 | Load::OVERLOADED),
+            load if bounds.relieves(load) => Some(load.0 & !Load::OVERLOADED),
+            // Between the two it stays as it is.
+            _ => None,
+        };
+        let load = self.maps.loads.word(index);
+        // An error is no change.
+        let _stays = load.fetch_update(Ordering::AcqRel, Ordering::Acquire, judged);
     }
 
     /// Writes the entry of a server that no packet uses: its last word, with the flag that it is

@@ -17,8 +17,8 @@ use caribe_packet::connection::{
 use caribe_packet::key::{Endpoints, Key4, Key6};
 use caribe_packet::server::{MASQUERADE, Server};
 use caribe_packet::settings::{Settings, TICK_SHIFT};
+use caribe_packet::state;
 use caribe_packet::table::{Place, WAYS, Ways, reply_entry, set_tag};
-use caribe_packet::tcp_state::State;
 use serde::{Deserialize, Serialize};
 
 use super::encoding;
@@ -390,7 +390,7 @@ fn state_name(meta: Meta) -> &'static str {
     match (meta.flags() & TEMPLATE != 0, meta.state()) {
         (true, TEMPLATE_ASSURED) => "ASSURED",
         (true, _) => "NONE",
-        (false, state) => State::from_number(state).map_or("UNKNOWN", State::name),
+        (false, number) => state::name(number).unwrap_or("UNKNOWN"),
     }
 }
 

@@ -14,6 +14,7 @@ use caribe_packet::server::{
 };
 use caribe_packet::service::Service;
 use caribe_packet::settings::{LONGEST_TIMEOUT, TICK_SHIFT, ticks_of_seconds};
+use caribe_packet::state::{self, STATES};
 use caribe_packet::tcp_state::State;
 
 use crate::schedule::Weights;
@@ -292,28 +293,29 @@ pub(super) fn server_flags(key: &ServerKey) -> u8 {
 }
 
 /// Timeouts in ticks by state. What a deadline can't hold is cut to 23 days.
-pub(super) fn timeouts(timeouts: &Timeouts) -> [u32; 16] {
+pub(super) fn timeouts(timeouts: &Timeouts) -> [u32; STATES] {
     let ticks = |duration: std::time::Duration| {
         let ticks = duration.as_nanos().div_ceil(1 << TICK_SHIFT);
         u32::try_from(ticks)
             .unwrap_or(u32::MAX)
             .clamp(1, ticks_of_seconds(LONGEST_TIMEOUT))
     };
-    let mut by_state = [ticks_of_seconds(State::None.default_timeout()); 16];
-    for state in State::ALL {
-        by_state[state as usize] = match state {
-            State::Established => ticks(timeouts.tcp),
-            State::FinWait => ticks(timeouts.tcp_fin),
-            State::Udp => ticks(timeouts.udp),
-            _ => ticks_of_seconds(state.default_timeout()),
-        };
-    }
+    let fixed = |number: usize| {
+        let seconds = state::default_timeout(number as u8);
+        ticks_of_seconds(seconds.unwrap_or(State::None.default_timeout()))
+    };
+    let mut by_state = core::array::from_fn(fixed);
+    by_state[State::Established as usize] = ticks(timeouts.tcp);
+    by_state[State::FinWait as usize] = ticks(timeouts.tcp_fin);
+    by_state[State::Udp as usize] = ticks(timeouts.udp);
     by_state
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use caribe_packet::sctp_state;
 
     use super::*;
 
@@ -428,5 +430,9 @@ mod tests {
         assert_eq!(by_state[State::FinWait as usize], ticks_of_seconds(120));
         assert_eq!(by_state[State::Udp as usize], 1);
         assert_eq!(by_state[State::Close as usize], ticks_of_seconds(10));
+        // Those of SCTP are nobody's to set.
+        let sctp = |state: sctp_state::State| by_state[state as usize];
+        assert_eq!(sctp(sctp_state::State::Init1), ticks_of_seconds(4));
+        assert_eq!(sctp(sctp_state::State::Established), ticks_of_seconds(900));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::maps::{Map, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
 use caribe_model::Tuning;
-use caribe_packet::settings::{LAYOUT, Settings};
+use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
 use caribe_packet::table::{WAYS, buckets_for};
 
 use super::adopt;
@@ -14,9 +14,10 @@ use super::interfaces::{PROGRAM, program};
 use super::maps::{CURSOR_WORDS, Maps, Sizes};
 use super::pins::Pins;
 use super::sweep::Audit;
-use super::{Options, XdpDataplane, encoding, memory};
+use super::{Options, XdpDataplane, encoding, memory, policies};
+use crate::destinations::Housekeeping;
 use crate::mapped::MappedArray;
-use crate::table::{LiveTable, Room};
+use crate::table::{LiveTable, Room, Terms};
 use crate::{DataplaneError, object};
 
 /// What the pins are.
@@ -108,6 +109,7 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            housekeeping: Housekeeping::default(),
             tuning: Tuning::default(),
             alive: 0,
             persistent: BTreeMap::new(),
@@ -139,6 +141,7 @@ impl XdpDataplane {
             attached: BTreeMap::new(),
             wanted: BTreeSet::new(),
             audit: Audit::default(),
+            housekeeping: Housekeeping::default(),
             tuning: Tuning::default(),
             alive: 0,
             persistent: BTreeMap::new(),
@@ -321,6 +324,8 @@ fn load(pins: &Pins, sizes: Sizes) -> Result<(Ebpf, Maps), DataplaneError> {
         .map_err(kernel("load the BPF object"))?;
     object::load_director(&mut ebpf).map_err(kernel("load the programs of the BPF object"))?;
     let maps = Maps::take(&mut ebpf, sizes)?;
+    // Connections of a service that is gone are treated as IPVS would by itself.
+    maps.policies.write(0, &policies::encode(&Terms::default()));
     Ok((ebpf, maps))
 }
 
@@ -338,6 +343,8 @@ fn settings(options: &Options, sizes: Sizes) -> Result<Settings, DataplaneError>
         drop_rate: 0,
         flags: 0,
         wide_services: 0,
+        lblcr_expiration: ticks_of_seconds(Tuning::default().lblcr_expiration),
+        padding: 0,
         layout: LAYOUT,
     })
 }

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, PerCpuValues};
 use caribe_model::ServiceKey;
 use caribe_packet::classify;
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
+use caribe_packet::locality::{DESTINATIONS, Destination, DestinationKey};
 use caribe_packet::policy::Policy;
 use caribe_packet::server::Server;
 use caribe_packet::service::{Service, Slot};
@@ -17,13 +18,13 @@ use caribe_packet::table::WAYS;
 use caribe_packet::verdict::Counters;
 
 use super::connection_table::{ConnectionTable, V4, V6};
+use super::destinations;
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
-use super::policies;
 use crate::mapped::{Mapped, MappedArray};
 use crate::marks::NETWORKS;
-use crate::table::{Room, Terms};
+use crate::table::Room;
 use crate::{DataplaneError, Traffic};
 
 /// Words between two cursors: each has a cache line of its own. The first word counts picks, the
@@ -99,6 +100,10 @@ impl Sizes {
                 key: 24,
                 ..shape("MARKS6", NETWORKS, 8)
             },
+            Shape {
+                key: size_of::<DestinationKey>() as u32,
+                ..shape("DESTINATIONS", DESTINATIONS, size_of::<Destination>())
+            },
             shape("TAGS4", buckets, 8),
             shape("CONNECTIONS4", buckets * WAYS, size_of::<Connection4>()),
             shape("REPLIES4", buckets, 64),
@@ -118,7 +123,7 @@ impl Sizes {
 type TrafficWords = [u64; 5];
 
 /// Counters as words: verdicts first, then what the processor keeps for itself.
-type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
+pub(super) type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
 
 /// All maps of a data plane.
 pub(super) struct Maps {
@@ -138,11 +143,13 @@ pub(super) struct Maps {
     pub(super) connections6: ConnectionTable<V6>,
     /// The rules for firewall marks.
     pub(super) marks: Marks,
+    /// What lblc and lblcr remember.
+    pub(super) destinations: Hash<destinations::KeyWords, destinations::Words>,
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
     traffic: PerCpu<TrafficWords>,
-    counters: PerCpu<CounterWords>,
+    pub(super) counters: PerCpu<CounterWords>,
 }
 
 impl Maps {
@@ -160,7 +167,7 @@ impl Maps {
             ebpf: &mut *ebpf,
             entries: &entries,
         };
-        let maps = Maps {
+        Ok(Maps {
             sizes,
             settings: array.map("SETTINGS")?,
             slots: array.map("SLOTS")?,
@@ -184,15 +191,13 @@ impl Maps {
                 let (rules, intervals) = (array.map("MARK_RULES")?, array.map("MARK_INTERVALS")?);
                 Marks::take(ebpf, rules, intervals)?
             },
+            destinations: Hash::take(ebpf, "DESTINATIONS")?,
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
             traffic: PerCpu::take(ebpf, "TRAFFIC")?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
-        };
-        // Connections of a service that is gone are treated as IPVS would by itself.
-        maps.policies.write(0, &policies::encode(&Terms::default()));
-        Ok(maps)
+        })
     }
 
     /// Writes a service; packets see it whole.
@@ -357,7 +362,7 @@ impl Arrays<'_> {
 }
 
 /// A hash map, with errors that name it.
-struct Hash<K: aya::Pod, V: aya::Pod> {
+pub(super) struct Hash<K: aya::Pod, V: aya::Pod> {
     name: &'static str,
     map: HashMap<MapData, K, V>,
 }
@@ -375,14 +380,14 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
         })
     }
 
-    fn put(&mut self, key: &K, value: &V) -> Result<(), DataplaneError> {
+    pub(super) fn put(&mut self, key: &K, value: &V) -> Result<(), DataplaneError> {
         self.map
             .insert(key, value, 0)
             .map_err(kernel(format!("write to the map {}", self.name)))
     }
 
     /// Removing what is not there is fine: a step may be taken twice.
-    fn delete(&mut self, key: &K) -> Result<(), DataplaneError> {
+    pub(super) fn delete(&mut self, key: &K) -> Result<(), DataplaneError> {
         match self.map.remove(key) {
             Err(aya::maps::MapError::SyscallError(error))
                 if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
@@ -394,7 +399,7 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
         }
     }
 
-    fn all(&self) -> Result<Vec<(K, V)>, DataplaneError> {
+    pub(super) fn all(&self) -> Result<Vec<(K, V)>, DataplaneError> {
         self.map
             .iter()
             .collect::<Result<_, _>>()
@@ -403,13 +408,13 @@ impl<K: aya::Pod, V: aya::Pod> Hash<K, V> {
 }
 
 /// A map with a value for each processor, with errors that name it.
-struct PerCpu<V: aya::Pod> {
+pub(super) struct PerCpu<V: aya::Pod> {
     name: &'static str,
     map: PerCpuArray<MapData, V>,
 }
 
 impl<const N: usize> PerCpu<[u64; N]> {
-    fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, DataplaneError> {
+    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, DataplaneError> {
         let action = || format!("open the map {name}");
         let map = ebpf
             .take_map(name)
@@ -446,5 +451,27 @@ impl<const N: usize> PerCpu<[u64; N]> {
         }
         let values = aya::maps::PerCpuValues::try_from(values).map_err(kernel(action()))?;
         self.map.set(index, values, 0).map_err(kernel(action()))
+    }
+}
+
+impl<V: aya::Pod> PerCpu<V> {
+    /// An element of every processor.
+    pub(super) fn every(&self, index: u32) -> Result<PerCpuValues<V>, DataplaneError> {
+        self.map.get(&index, 0).map_err(kernel(format!(
+            "read element {index} of the map {}",
+            self.name
+        )))
+    }
+
+    /// Sets an element of every processor.
+    pub(super) fn set_every(
+        &mut self,
+        index: u32,
+        values: PerCpuValues<V>,
+    ) -> Result<(), DataplaneError> {
+        self.map.set(index, values, 0).map_err(kernel(format!(
+            "write element {index} of the map {}",
+            self.name
+        )))
     }
 }

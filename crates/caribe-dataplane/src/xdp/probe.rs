@@ -61,33 +61,41 @@ impl XdpDataplane {
     /// Reports what the kernel refused: frames shorter than an Ethernet header or longer than a
     /// page, and interfaces that are not there.
     pub fn probe(&self, frame: &[u8], interface: Option<u32>) -> Result<Outcome, DataplaneError> {
-        let action = "run a frame through the program";
-        let program = self
-            .ebpf
-            .program(PROGRAM)
-            .ok_or("the program is not loaded")
-            .and_then(|program| <&Xdp>::try_from(program).map_err(|_| "it is no XDP program"))
-            .map_err(kernel(action))?;
-        let mut out = vec![0; frame.len() + GROWTH];
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index and
-        // egress_ifindex; positions count from the frame's start. A frame is shorter than a page.
-        let fields = [0, frame.len() as u32, 0, interface.unwrap_or(0), 0, 0];
-        let context: Vec<u8> = fields
-            .iter()
-            .flat_map(|field| field.to_ne_bytes())
-            .collect();
-        let result = program
-            .test_run(TestRunOptions {
-                data_in: Some(frame),
-                data_out: Some(&mut out),
-                ctx_in: interface.is_some().then_some(context.as_slice()),
-                ..TestRunOptions::default()
-            })
-            .map_err(kernel(action))?;
-        out.truncate(result.data_size_out as usize);
-        Ok(Outcome {
-            action: result.return_value.into(),
-            frame: out,
-        })
+        run(&self.ebpf, frame, interface)
     }
+}
+
+/// Runs a frame through the program of an object.
+pub(super) fn run(
+    ebpf: &aya::Ebpf,
+    frame: &[u8],
+    interface: Option<u32>,
+) -> Result<Outcome, DataplaneError> {
+    let action = "run a frame through the program";
+    let program = ebpf
+        .program(PROGRAM)
+        .ok_or("the program is not loaded")
+        .and_then(|program| <&Xdp>::try_from(program).map_err(|_| "it is no XDP program"))
+        .map_err(kernel(action))?;
+    let mut out = vec![0; frame.len() + GROWTH];
+    // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index and
+    // egress_ifindex; positions count from the frame's start. A frame is shorter than a page.
+    let fields = [0, frame.len() as u32, 0, interface.unwrap_or(0), 0, 0];
+    let context: Vec<u8> = fields
+        .iter()
+        .flat_map(|field| field.to_ne_bytes())
+        .collect();
+    let result = program
+        .test_run(TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: interface.is_some().then_some(context.as_slice()),
+            ..TestRunOptions::default()
+        })
+        .map_err(kernel(action))?;
+    out.truncate(result.data_size_out as usize);
+    Ok(Outcome {
+        action: result.return_value.into(),
+        frame: out,
+    })
 }

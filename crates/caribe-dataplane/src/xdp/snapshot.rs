@@ -59,7 +59,9 @@ impl XdpDataplane {
         let service = &self.live.services[key];
         let mut traffic = self.maps.ledger(service.id)?;
         for (index, discarded) in &self.live.trash {
-            if discarded.service == Some(*key) {
+            // Those of an earlier service of the same key are orphans: its traffic was its own.
+            let owner = self.maps.servers.read(*index).service;
+            if discarded.service == Some(*key) && owner == service.id {
                 traffic = sum(traffic, self.maps.traffic(*index)?);
             }
         }

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use caribe_packet::connection::{INACTIVE, TEMPLATE, TEMPLATE_ASSURED};
 use caribe_packet::server::{Bounds, Load, Server};
 use caribe_packet::settings::{SECOND, Settings, ticks_of_seconds};
+use caribe_packet::state::is_embryonic;
 use caribe_packet::table::WAYS;
 use caribe_packet::tcp_state::State;
 
@@ -117,6 +118,7 @@ impl XdpDataplane {
         self.alive = tally.swept.alive;
         self.persistent = tally.templates;
         self.put_tuning();
+        self.tidy_destinations(now)?;
         Ok(tally.swept)
     }
 
@@ -186,7 +188,7 @@ impl XdpDataplane {
                 .get(&index)
                 .and_then(|discarded| discarded.service);
             let service = service.and_then(|key| Some(self.live.services.get(&key)?.id));
-            self.maps.close_traffic(index, service)?;
+            self.close_traffic(index, service)?;
             self.maps.servers.write(index, &Server::default());
             self.maps.roster.write(index, &0);
             self.maps.bounds.write(index, &0);
@@ -324,14 +326,15 @@ impl Sweep<'_> {
         }
     }
 
-    /// True for what `drop_entry` drops of the buckets whose turn it is: TCP connections that are
-    /// not established yet, and templates none of whose connections ever were.
+    /// True for what `drop_entry` drops of the buckets whose turn it is: connections of TCP and
+    /// SCTP that are not established yet, and templates none of whose connections ever were.
     fn is_thinned(&self, seen: &Occupied) -> bool {
         self.thinned.contains(&(seen.slot / WAYS))
             && if seen.meta.flags() & TEMPLATE != 0 {
                 seen.meta.state() != TEMPLATE_ASSURED
             } else {
-                [State::SynReceived as u8, State::SynAck as u8].contains(&seen.meta.state())
+                let state = seen.meta.state();
+                is_embryonic(state) || state == State::SynAck as u8
             }
     }
 }

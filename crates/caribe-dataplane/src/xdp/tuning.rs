@@ -2,7 +2,7 @@
 //! defence is in effect.
 
 use caribe_model::{Defence, Tuning};
-use caribe_packet::settings::{NAT_ICMP_SEND, SCHEDULE_ICMP, Settings};
+use caribe_packet::settings::{NAT_ICMP_SEND, SCHEDULE_ICMP, Settings, ticks_of_seconds};
 
 use super::XdpDataplane;
 
@@ -29,6 +29,7 @@ fn tuned(settings: Settings, tuning: &Tuning, alive: u64, capacity: u64) -> Sett
         } else {
             0
         },
+        lblcr_expiration: ticks_of_seconds(tuning.lblcr_expiration),
         flags: bit(tuning.nat_icmp_send, NAT_ICMP_SEND) | bit(tuning.schedule_icmp, SCHEDULE_ICMP),
         ..settings
     }
@@ -52,6 +53,8 @@ impl XdpDataplane {
 
 #[cfg(test)]
 mod tests {
+    use caribe_packet::state::STATES;
+
     use super::*;
 
     fn settings() -> Settings {
@@ -60,12 +63,14 @@ mod tests {
             reply_seed: [2; 2],
             buckets4: 3,
             buckets6: 3,
-            timeouts: [4; 16],
+            timeouts: [4; STATES],
             icmp_limit: 5,
             flood_guard: 0,
             drop_rate: 0,
             flags: 0,
             wide_services: 6,
+            lblcr_expiration: 0,
+            padding: 0,
             layout: 7,
         }
     }
@@ -96,6 +101,7 @@ mod tests {
         let expected = Settings {
             flood_guard: 9,
             flags: SCHEDULE_ICMP,
+            lblcr_expiration: ticks_of_seconds(86_400),
             ..settings()
         };
         assert_eq!(tuned(settings(), &tuning, 0, 100), expected);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, Net, icmp_error, natted, replied, routed, tunnelled};
+use crate::flow::{Flow, Net, SCTP4, TCP4, UDP4, icmp_error, natted, replied, routed, tunnelled};
 use crate::frame::{Frame, v4, v6};
 
 /// The ways to a server.
@@ -105,16 +105,7 @@ pub(crate) fn cases(cases: &mut Cases) {
             },
         );
     }
-    for flow in [
-        Flow {
-            net: Net::V4,
-            is_tcp: true,
-        },
-        Flow {
-            net: Net::V4,
-            is_tcp: false,
-        },
-    ] {
+    for flow in [TCP4, UDP4, SCTP4] {
         for method in METHODS {
             let name = format!("{} {method:?}", flow.name());
             cases.add(

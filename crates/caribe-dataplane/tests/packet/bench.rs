@@ -569,6 +569,7 @@ fn carries_right_checksums(frame: &Frame) -> bool {
             && match &packet.body {
                 Body::Tcp(tcp) => tcp.checksum_error == 0,
                 Body::Udp(udp) => udp.checksum_error == 0,
+                Body::Sctp(sctp) => sctp.checksum_error == 0,
                 Body::Inner(inner) | Body::Gre(_, inner) => right(inner),
                 Body::Gue(gue) => right(&gue.inner),
                 Body::Icmp { .. } => true,

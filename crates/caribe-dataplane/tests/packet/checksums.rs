@@ -1,8 +1,11 @@
-//! Every checksum of a frame, computed in full by `etherparse` and compared with the frame's.
+//! Every checksum of a frame, computed in full by `etherparse` (and `crc`) and compared with the frame's.
 
 use etherparse::{Icmpv4Header, Icmpv6Header, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
 
-/// How many checksums a frame carries, if all of them are right: those of IP, TCP, UDP and ICMP,
+use crate::frame::crc32c;
+
+/// How many checksums a frame carries, if all of them are right: those of IP, TCP, UDP,
+/// SCTP and ICMP,
 /// inside tunnels too, and the IP header's that an ICMP error quotes.
 pub(crate) fn verify(frame: &[u8]) -> Result<usize, String> {
     let (_, rest) = frame
@@ -78,6 +81,7 @@ fn ipv4(packet: &[u8]) -> Result<usize, String> {
             let right = icmp.icmp_type.calc_checksum(data);
             same("ICMP", icmp.checksum, right)? + quoted(data)?
         }
+        132 => sctp(payload)?,
         4 => ipv4(payload)?,
         41 => ipv6(payload)?,
         47 => gre(payload)?,
@@ -126,6 +130,7 @@ fn ipv6(packet: &[u8]) -> Result<usize, String> {
                 right.map_err(|error| error.to_string())?,
             )
         }
+        132 => sctp(payload),
         4 => ipv4(payload),
         41 => ipv6(payload),
         47 => gre(payload),
@@ -141,6 +146,24 @@ fn udp(payload: &[u8]) -> Result<(UdpHeader, &[u8]), String> {
         .and_then(|length| rest.get(..length))
         .ok_or_else(|| format!("UDP length {} of {} bytes", header.length, payload.len()))?;
     Ok((header, data))
+}
+
+/// An SCTP packet, whose checksum covers all of it.
+fn sctp(payload: &[u8]) -> Result<usize, String> {
+    let carried = payload
+        .get(8..12)
+        .and_then(|bytes| bytes.first_chunk())
+        .ok_or_else(|| format!("no SCTP: {payload:02x?}"))?;
+    let mut without = payload.to_vec();
+    without[8..12].fill(0);
+    let (carried, right) = (u32::from_le_bytes(*carried), crc32c(&without));
+    if carried == right {
+        Ok(1)
+    } else {
+        Err(format!(
+            "the SCTP checksum is {carried:#010x} where {right:#010x} is right"
+        ))
+    }
 }
 
 /// The IP header that an error quotes; what follows it is cut short, so its checksum says nothing.

@@ -7,7 +7,7 @@ use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{CPORT, Flow, VPORT, natted, replied, routed};
-use crate::frame::{ACK, Frame};
+use crate::frame::Frame;
 
 pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
@@ -27,7 +27,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                 let slot = bench.only_entry().slot;
                 let reply = flow.reply(index, server, 1);
                 let other = Flow {
-                    is_tcp: !flow.is_tcp,
+                    transport: flow.other(),
                     ..flow
                 };
                 for look_alike in [
@@ -95,8 +95,12 @@ pub(crate) fn cases(cases: &mut Cases) {
                 ];
                 for (at, look_alike) in look_alikes.into_iter().enumerate() {
                     bench.plane.collide_request(&look_alike.packet, first.slot);
-                    if flow.is_tcp {
-                        let stray = look_alike.flags(ACK);
+                    if let Some(stray) = flow.stray(1) {
+                        let (source, destination) = look_alike.packet.ports();
+                        let stray = stray.ports(source, destination).with(|frame| {
+                            frame.packet.source = look_alike.packet.source;
+                            frame.packet.destination = look_alike.packet.destination;
+                        });
                         let passed = Expected::Passed(Verdict::PassedNoConnection);
                         bench.expect(Side::Front, &stray, passed);
                     } else {
@@ -107,7 +111,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                     assert_eq!(bench.plane.look_again(&first), first);
                 }
                 let other = Flow {
-                    is_tcp: !flow.is_tcp,
+                    transport: flow.other(),
                     ..flow
                 }
                 .request(1);

@@ -4,7 +4,7 @@ use caribe_packet::server::{IN_SERVICE, Server, Traffic};
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{CPORT, Flow, Net, natted, replied, routed, tunnelled};
+use crate::flow::{CPORT, Flow, Net, Transport, natted, replied, routed, tunnelled};
 use crate::frame::{ACK, FIN, RST};
 
 pub(crate) fn cases(cases: &mut Cases) {
@@ -126,7 +126,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                     let (verdict, _, _) = bench.send(Side::Front, 0, &flow.later(client).bytes());
                     assert_eq!(verdict, Verdict::ForwardedDirect);
                 }
-                match flow.is_tcp {
+                match flow.transport != Transport::Udp {
                     true => {
                         bench.expect_load(servers[0], 5, 0);
                         bench.expect_load(servers[1], 4, 0);

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Cases, NewServer, Side};
 use crate::fields::compare;
-use crate::flow::{FRONT_MAC, Flow, Net, TCP4, TCP6, UDP4, routed, tunnelled};
+use crate::flow::{FRONT_MAC, Flow, Net, TCP4, TCP6, Transport, UDP4, routed, tunnelled};
 use crate::frame::{Body, Frame, Packet};
 use crate::plane::Action;
 
@@ -122,7 +122,11 @@ pub(crate) fn cases(cases: &mut Cases) {
         for protocol in [47, 50, 60] {
             for net in Net::BOTH {
                 let body = Body::Raw(protocol, vec![0x45; 60]);
-                let frame = Flow { net, is_tcp: true }.request(1);
+                let frame = Flow {
+                    net,
+                    transport: Transport::Tcp,
+                }
+                .request(1);
                 passes(bench, &frame.with(|frame| frame.packet.body = body).bytes());
             }
         }

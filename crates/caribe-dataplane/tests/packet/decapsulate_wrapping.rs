@@ -4,7 +4,7 @@
 use crate::bench::{Bench, Cases, Side};
 use crate::checksums;
 use crate::fields::compare;
-use crate::flow::{Flow, Net, TCP4, TCP6, UDP4, routed};
+use crate::flow::{Flow, Net, TCP4, TCP6, Transport, UDP4, routed};
 use crate::frame::{Body, Frame};
 use crate::plane::Action;
 use crate::tunnel_wrapping::{Tunnel, WRAPPINGS, Wrapping};
@@ -83,7 +83,7 @@ fn undoes(bench: &mut Bench<'_>, flow: Flow, outer: Net, wrapping: Wrapping) {
     frames.extend(
         [0, 1, 2, 3, 127, 128, 129, 1000, 1340].map(|length| flow.later(1).payload(length)),
     );
-    if !flow.is_tcp && flow.net == Net::V4 {
+    if flow.transport == Transport::Udp && flow.net == Net::V4 {
         let bare = |frame: &mut Frame| frame.packet.udp().with_checksum = false;
         frames.push(flow.request(1).payload(333).with(bare));
     }

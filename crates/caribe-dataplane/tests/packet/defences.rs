@@ -3,12 +3,12 @@
 use caribe_packet::event::Event;
 use caribe_packet::policy::{PERSISTENT, Policy, REUSE};
 use caribe_packet::service::Choice;
-use caribe_packet::tcp_state::State;
+use caribe_packet::state::is_established;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{CPORT, Flow, Net, VPORT, natted, routed};
-use crate::frame::{ACK, Frame, RST};
+use crate::frame::Frame;
 use crate::plane::IPVS;
 
 fn goes_to(bench: &mut Bench<'_>, frame: &Frame, index: u32) {
@@ -87,16 +87,16 @@ fn stateless(cases: &mut Cases, flow: Flow) {
             assert_eq!(bench.plane.entries().len(), 1);
             assert_eq!(bench.plane.event(Event::ForwardedStateless), 19);
             assert_eq!(bench.plane.event(Event::Flood), 19);
-            if flow.is_tcp {
-                // Who answers the server is no forged address: the ACK makes the connection.
-                goes_to(bench, &flow.later(7).flags(ACK), index);
+            if let Some(answer) = flow.stray(7) {
+                // Who answers the server is no forged address: the answer makes the connection.
+                goes_to(bench, &answer, index);
                 let entries = bench.plane.entries();
                 let entry = entries
                     .iter()
                     .find(|entry| entry.client.0 == flow.net.client(7));
                 let entry = entry.expect("a connection");
-                assert_eq!(entry.state, State::Established as u8);
-                let reset = flow.later(8).flags(RST);
+                assert!(is_established(entry.state));
+                let reset = flow.reset(8);
                 let passed = Expected::Passed(Verdict::PassedNoConnection);
                 bench.expect(Side::Front, &reset, passed);
             }

@@ -4,10 +4,15 @@
 use std::net::IpAddr;
 
 use caribe_packet::server::{IN_SERVICE, REACHABLE, Server};
+use caribe_packet::settings::ticks_of_seconds;
+use caribe_packet::state::STATES;
 
 use crate::bench::{Bench, Cases, NewServer, Side};
-use crate::flow::{Flow, Net, client_mac};
-use crate::frame::{ACK, Body, FIN, Frame, PSH, RST, SYN};
+use crate::flow::{Flow, Net, Transport, client_mac};
+use crate::frame::{
+    ABORT, ACK, Body, COOKIE_ACK, COOKIE_ECHO, DATA, ERROR, FIN, Frame, INIT, INIT_ACK, PSH, RST,
+    SACK, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE, SYN,
+};
 use crate::model::{Model, ModelServer, Schedule};
 use crate::plane::{CLOCK_LAG, Plane, Sizes, now};
 
@@ -30,6 +35,10 @@ pub(crate) fn cases(cases: &mut Cases) {
                 let mut bench = Bench::new(String::new(), &mut plane, sent);
                 let mut random = Random(seed);
                 let mut model = table(&mut bench);
+                // The model has no clock: connections expire when it says so, however slow the
+                // machine is. Timeouts are tested with the states.
+                bench.plane.settings.timeouts = [ticks_of_seconds(100_000); STATES];
+                bench.plane.write_settings();
                 for number in 0..PACKETS {
                     bench.rename(format!("seed {seed}, packet {number}"));
                     if number % 250 == 249 {
@@ -98,7 +107,7 @@ fn table(bench: &mut Bench<'_>) -> Model {
         // to either.
         let alone = add(bench, NewServer::nat(net.server(next()), 8080));
         let small = add(bench, NewServer::direct(net.server(next())).mtu(600));
-        let services: [(u16, u8, Schedule); 9] = [
+        let services: [(u16, u8, Schedule); 13] = [
             (80, 6, rotate(&nat, 0)),
             (
                 81,
@@ -112,6 +121,10 @@ fn table(bench: &mut Bench<'_>) -> Model {
             (82, 17, rotate(&[], 0)),
             (83, 17, rotate(&[small, front], 1)),
             (84, 6, Schedule::Least(vec![])),
+            (80, 132, rotate(&nat, 0)),
+            (81, 132, Schedule::Least(vec![(direct[0], 1), (kept[0], 2)])),
+            (82, 132, rotate(&[over6, over4], 0)),
+            (83, 132, rotate(&[front, alone, small], 1)),
         ];
         for (port, protocol, schedule) in services {
             let vip = (net.vip(), port);
@@ -231,8 +244,7 @@ impl Random {
     }
 
     fn flow(&mut self) -> Flow {
-        let flow = self.below(4) as usize;
-        Flow::ALL[flow]
+        self.of(&Flow::ALL)
     }
 
     fn flags(&mut self) -> u8 {
@@ -262,11 +274,32 @@ impl Random {
         };
         let vport = self.of(&[80, 80, 81, 82, 83, 84, 85]);
         let frame = frame.ports(cport, vport);
-        if flow.is_tcp && self.one_in(2) {
-            frame.flags(self.flags())
-        } else {
-            frame
+        self.signed(flow, frame)
+    }
+
+    /// Half of the time with other flags, or another first chunk.
+    fn signed(&mut self, flow: Flow, frame: Frame) -> Frame {
+        if flow.transport == Transport::Udp || self.one_in(2) {
+            return frame;
         }
+        if flow.is_tcp() {
+            return frame.flags(self.flags());
+        }
+        let kinds = [
+            DATA,
+            INIT,
+            INIT_ACK,
+            SACK,
+            ABORT,
+            SHUTDOWN,
+            SHUTDOWN_ACK,
+            ERROR,
+            COOKIE_ECHO,
+            COOKIE_ACK,
+            SHUTDOWN_COMPLETE,
+        ];
+        let value = vec![0x55; self.below(90) as usize];
+        frame.chunks(vec![(self.of(&kinds), value)])
     }
 
     /// A packet of a client that is known.
@@ -274,18 +307,14 @@ impl Random {
         let ((client, cport), (vip, vport), protocol) = self.of(&model.order);
         let flow = Flow {
             net: if client.is_ipv4() { Net::V4 } else { Net::V6 },
-            is_tcp: protocol == 6,
+            transport: transport(protocol),
         };
         let frame = flow.later(last_byte(client)).ports(cport, vport);
         let frame = frame.with(|frame| {
             frame.packet.source = client;
             frame.packet.destination = vip;
         });
-        if flow.is_tcp && self.one_in(2) {
-            frame.flags(self.flags())
-        } else {
-            frame
-        }
+        self.signed(flow, frame)
     }
 
     /// A packet of the server of a connection, or one that merely looks like it.
@@ -298,18 +327,14 @@ impl Random {
         }
         let flow = Flow {
             net: if client.is_ipv4() { Net::V4 } else { Net::V6 },
-            is_tcp: protocol == 6,
+            transport: transport(protocol),
         };
         let (server, port) = connection.server_at;
         let frame = flow.reply(connection.server, (server, port), last_byte(client));
         let frame = frame
             .ports(port, cport)
             .with(|frame| frame.packet.destination = client);
-        let frame = if flow.is_tcp && self.one_in(2) {
-            frame.flags(self.flags())
-        } else {
-            frame
-        };
+        let frame = self.signed(flow, frame);
         let frame = match self.below(30) {
             0 => frame.ports(port ^ 1, cport),
             1 => frame.ports(port, cport ^ 1),
@@ -364,7 +389,7 @@ impl Random {
             _ => None,
         };
         let frame = match (&frame.packet.body, payload) {
-            (Body::Tcp(_) | Body::Udp(_), Some(length)) => frame.payload(length),
+            (Body::Tcp(_) | Body::Udp(_) | Body::Sctp(_), Some(length)) => frame.payload(length),
             _ => frame,
         };
         frame.with(|frame| {
@@ -399,6 +424,7 @@ impl Random {
                     tcp.sequence = (c >> 20) as u32;
                     tcp.checksum_error = error;
                 }
+                Body::Sctp(sctp) => sctp.checksum_error = u32::from(error) << 3,
                 Body::Udp(udp) => {
                     udp.with_checksum = !(is_ipv4 && odds(c >> 40, 8));
                     if udp.with_checksum {
@@ -408,6 +434,15 @@ impl Random {
                 _ => {}
             }
         })
+    }
+}
+
+/// The protocol with a number.
+fn transport(number: u8) -> Transport {
+    match number {
+        6 => Transport::Tcp,
+        17 => Transport::Udp,
+        _ => Transport::Sctp,
     }
 }
 

@@ -4,7 +4,7 @@
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, natted, replied, routed};
+use crate::flow::{Flow, Transport, natted, replied, routed};
 use crate::frame::{ACK, Frame, RST};
 use crate::plane::{CLOCK_LAG, now};
 
@@ -58,7 +58,8 @@ pub(crate) fn cases(cases: &mut Cases) {
             format!("expiry::a new start takes the slot over {}", flow.name()),
             move |bench| {
                 let servers = direct(bench, flow);
-                let active = u32::from(flow.is_tcp);
+                // The first packet of SCTP is no active connection yet.
+                let active = u32::from(flow.is_tcp());
                 forwards(bench, &flow.request(1), servers[0]);
                 bench.expect_load(servers[0], active, 1 - active);
                 let slot = bench.only_entry().slot;
@@ -162,7 +163,11 @@ pub(crate) fn cases(cases: &mut Cases) {
                 forwards(bench, &flow.request(1), servers[0]);
                 forwards(bench, &flow.later(1), servers[0]);
                 let entry = bench.only_entry();
-                let seconds: u64 = if flow.is_tcp { 900 } else { 300 };
+                let seconds: u64 = if flow.transport == Transport::Udp {
+                    300
+                } else {
+                    900
+                };
                 let timeout = (seconds * 1_000_000_000).div_ceil(1 << 20) as u32;
                 // Moved by less than 64 ticks: left as it is, to spare the cache line. The clock
                 // must not run away meanwhile, so there are several tries.

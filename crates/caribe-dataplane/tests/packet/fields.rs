@@ -117,6 +117,15 @@ impl Walk<'_> {
                 ("udp.length", 2),
                 ("udp.checksum", 2),
             ]),
+            132 => self.all(&[
+                ("sctp.source_port", 2),
+                ("sctp.destination_port", 2),
+                ("sctp.tag", 4),
+                ("sctp.checksum", 4),
+                ("sctp.chunk", 1),
+                ("sctp.chunk_flags", 1),
+                ("sctp.chunk_length", 2),
+            ]),
             1 | 58 => {
                 let is_error = if protocol == 1 {
                     matches!(self.byte(0), 3 | 4 | 5 | 11 | 12)

@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use crate::frame::{ACK, Body, Frame, Mac, PSH, Packet, SYN, Tcp, Udp, v4, v6};
+use crate::frame::{
+    ABORT, ACK, Body, COOKIE_ECHO, DATA, Frame, INIT, INIT_ACK, Mac, PSH, Packet, RST, SYN, Sctp,
+    Tcp, Udp, v4, v6,
+};
 
 /// The director's interface towards clients.
 pub(crate) const FRONT_MAC: Mac = [0x02, 0, 0, 0, 0x0d, 0x01];
@@ -89,47 +92,93 @@ impl Net {
     }
 }
 
+/// A protocol that is balanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Transport {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
 /// A protocol over a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Flow {
     pub(crate) net: Net,
-    pub(crate) is_tcp: bool,
+    pub(crate) transport: Transport,
 }
 
 pub(crate) const TCP4: Flow = Flow {
     net: Net::V4,
-    is_tcp: true,
+    transport: Transport::Tcp,
 };
 pub(crate) const UDP4: Flow = Flow {
     net: Net::V4,
-    is_tcp: false,
+    transport: Transport::Udp,
 };
 pub(crate) const TCP6: Flow = Flow {
     net: Net::V6,
-    is_tcp: true,
+    transport: Transport::Tcp,
 };
 pub(crate) const UDP6: Flow = Flow {
     net: Net::V6,
-    is_tcp: false,
+    transport: Transport::Udp,
+};
+
+pub(crate) const SCTP4: Flow = Flow {
+    net: Net::V4,
+    transport: Transport::Sctp,
+};
+pub(crate) const SCTP6: Flow = Flow {
+    net: Net::V6,
+    transport: Transport::Sctp,
 };
 
 impl Flow {
-    pub(crate) const ALL: [Flow; 4] = [TCP4, UDP4, TCP6, UDP6];
+    pub(crate) const ALL: [Flow; 6] = [TCP4, UDP4, TCP6, UDP6, SCTP4, SCTP6];
     pub(crate) const TCP: [Flow; 2] = [TCP4, TCP6];
     pub(crate) const UDP: [Flow; 2] = [UDP4, UDP6];
+    pub(crate) const SCTP: [Flow; 2] = [SCTP4, SCTP6];
+
+    pub(crate) fn is_tcp(self) -> bool {
+        self.transport == Transport::Tcp
+    }
+
+    /// Another protocol.
+    pub(crate) fn other(self) -> Transport {
+        match self.transport {
+            Transport::Tcp => Transport::Udp,
+            Transport::Udp => Transport::Sctp,
+            Transport::Sctp => Transport::Tcp,
+        }
+    }
+
+    /// A packet that starts nothing, if there is such a thing.
+    pub(crate) fn stray(self, client: u8) -> Option<Frame> {
+        (self.transport != Transport::Udp).then(|| self.later(client))
+    }
+
+    pub(crate) fn is_sctp(self) -> bool {
+        self.transport == Transport::Sctp
+    }
 
     pub(crate) const fn name(self) -> &'static str {
-        match (self.is_tcp, self.net) {
-            (true, Net::V4) => "tcp4",
-            (true, Net::V6) => "tcp6",
-            (false, Net::V4) => "udp4",
-            (false, Net::V6) => "udp6",
+        match (self.transport, self.net) {
+            (Transport::Tcp, Net::V4) => "tcp4",
+            (Transport::Tcp, Net::V6) => "tcp6",
+            (Transport::Udp, Net::V4) => "udp4",
+            (Transport::Udp, Net::V6) => "udp6",
+            (Transport::Sctp, Net::V4) => "sctp4",
+            (Transport::Sctp, Net::V6) => "sctp6",
         }
     }
 
     /// IP protocol number.
     pub(crate) const fn number(self) -> u8 {
-        if self.is_tcp { 6 } else { 17 }
+        match self.transport {
+            Transport::Tcp => 6,
+            Transport::Udp => 17,
+            Transport::Sctp => 132,
+        }
     }
 
     /// The virtual service of most cases.
@@ -137,10 +186,10 @@ impl Flow {
         (self.net.vip(), VPORT)
     }
 
-    /// What carries `payload` between two ports: a segment with a SYN, or a datagram.
+    /// What carries `payload` between two ports: a segment with a SYN, a datagram, or an INIT.
     pub(crate) fn body(self, (source, destination): (u16, u16), payload: &[u8]) -> Body {
-        if self.is_tcp {
-            Body::Tcp(Tcp {
+        match self.transport {
+            Transport::Tcp => Body::Tcp(Tcp {
                 source,
                 destination,
                 flags: SYN,
@@ -149,21 +198,30 @@ impl Flow {
                 options: Vec::new(),
                 payload: payload.to_vec(),
                 checksum_error: 0,
-            })
-        } else {
-            Body::Udp(Udp {
+            }),
+            Transport::Udp => Body::Udp(Udp {
                 source,
                 destination,
                 payload: payload.to_vec(),
                 with_checksum: true,
                 checksum_error: 0,
-            })
+            }),
+            Transport::Sctp => Body::Sctp(Sctp {
+                source,
+                destination,
+                chunks: vec![(INIT, payload.to_vec())],
+                checksum_error: 0,
+            }),
         }
     }
 
-    /// The first packet of a client: a SYN with options, or a datagram of odd length.
+    /// The first packet of a client: a SYN with options, a datagram of odd length, or an INIT.
     pub(crate) fn request(self, client: u8) -> Frame {
-        let payload: &[u8] = if self.is_tcp { b"" } else { b"question?" };
+        let payload: &[u8] = match self.transport {
+            Transport::Tcp => b"",
+            Transport::Udp => b"question?",
+            Transport::Sctp => &INITIATION,
+        };
         let body = self.body((CPORT, VPORT), payload);
         let packet = Packet::new(self.net.client(client), self.net.vip(), body);
         let frame = Frame {
@@ -172,7 +230,7 @@ impl Flow {
             packet,
             padding: Vec::new(),
         };
-        if !self.is_tcp {
+        if !self.is_tcp() {
             return frame;
         }
         // MSS 1460, SACK permitted, window scale 7.
@@ -180,10 +238,14 @@ impl Flow {
         frame.with(|frame| frame.packet.tcp().options = options)
     }
 
-    /// A later packet of a client.
+    /// A later packet of a client; for SCTP, the one that ends its handshake.
     pub(crate) fn later(self, client: u8) -> Frame {
+        if self.is_sctp() {
+            let chunks = vec![(COOKIE_ECHO, vec![0xc0; 8]), (DATA, Vec::new())];
+            return self.request(client).chunks(chunks).payload(37);
+        }
         let frame = self.request(client).payload(37);
-        if !self.is_tcp {
+        if !self.is_tcp() {
             return frame;
         }
         frame.flags(ACK | PSH).with(|frame| {
@@ -193,13 +255,28 @@ impl Flow {
         })
     }
 
-    /// A packet of a real server to a client's usual port: SYN+ACK, or a datagram.
+    /// A packet of a client that gives the connection up. Only for what has such packets.
+    pub(crate) fn reset(self, client: u8) -> Frame {
+        if self.is_sctp() {
+            return self.later(client).chunks(vec![(ABORT, Vec::new())]);
+        }
+        self.later(client).flags(RST)
+    }
+
+    /// A packet of a real server to a client's usual port: SYN+ACK, a datagram, or INIT ACK.
     pub(crate) fn reply(self, index: u32, (server, port): (IpAddr, u16), client: u8) -> Frame {
-        let payload: &[u8] = if self.is_tcp { b"" } else { b"answer" };
+        let payload: &[u8] = match self.transport {
+            Transport::Tcp => b"",
+            Transport::Udp => b"answer",
+            Transport::Sctp => &INITIATION,
+        };
         let mut body = self.body((port, CPORT), payload);
         if let Body::Tcp(tcp) = &mut body {
             tcp.flags = SYN | ACK;
             tcp.acknowledgement = 0x1000_0002;
+        }
+        if let Body::Sctp(sctp) = &mut body {
+            sctp.chunks[0].0 = INIT_ACK;
         }
         Frame {
             destination: BACK_MAC,
@@ -209,6 +286,9 @@ impl Flow {
         }
     }
 }
+
+/// What an INIT says: tag, window, ten streams each way, the first TSN.
+const INITIATION: [u8; 16] = [0xc0, 0xff, 0xee, 2, 0, 1, 0, 0, 0, 10, 0, 10, 0, 0, 0, 1];
 
 /// A client's frame as NAT sends it to server `index` at an address and port.
 pub(crate) fn natted(frame: &Frame, index: u32, (server, port): (IpAddr, u16)) -> Frame {

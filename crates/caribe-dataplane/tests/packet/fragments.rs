@@ -4,7 +4,9 @@
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, Net, TCP4, TCP6, UDP4, UDP6, natted, replied, routed, tunnelled};
+use crate::flow::{
+    Flow, Net, SCTP4, TCP4, TCP6, Transport, UDP4, UDP6, VPORT, natted, replied, routed, tunnelled,
+};
 use crate::frame::{Body, Frame};
 
 /// The port of NAT servers.
@@ -13,7 +15,11 @@ const PORT: u16 = 8080;
 pub(crate) fn cases(cases: &mut Cases) {
     for flow in Flow::ALL {
         cases.add(format!("fragment::by nat {}", flow.name()), move |bench| {
-            let to = (flow.net.server(3), PORT);
+            // SCTP's checksum covers what only the last fragment tells.
+            let to = (
+                flow.net.server(3),
+                if flow.is_sctp() { VPORT } else { PORT },
+            );
             let index = bench.server(NewServer::nat(to.0, to.1));
             bench.rotating(flow.vip(), flow.number(), &[index]);
             open(bench, flow);
@@ -129,20 +135,19 @@ pub(crate) fn cases(cases: &mut Cases) {
             },
         );
     }
-    for flow in [TCP4, UDP4] {
+    for flow in [TCP4, UDP4, SCTP4] {
         cases.add(
             format!("fragment::too small for a header {}", flow.name()),
             move |bench| {
                 table(bench);
-                let least = if flow.is_tcp { 20 } else { 8 };
+                let least = match flow.transport {
+                    Transport::Tcp => 20,
+                    Transport::Udp => 8,
+                    Transport::Sctp => 16,
+                };
                 let whole = flow.later(1).packet.bytes()[20..].to_vec();
                 for length in (0..least).step_by(8).filter(|length| *length < least) {
-                    let piece = raw(
-                        flow.later(1),
-                        17 - 11 * u8::from(flow.is_tcp),
-                        (true, 0),
-                        &whole[..length],
-                    );
+                    let piece = raw(flow.later(1), flow.number(), (true, 0), &whole[..length]);
                     let dropped = Expected::Dropped(Verdict::DroppedMalformed);
                     bench.expect(Side::Front, &piece, dropped);
                 }
@@ -216,7 +221,11 @@ pub(crate) fn cases(cases: &mut Cases) {
         ];
         for (name, kind, chain) in chains {
             cases.add(format!("extension::{name} {}", flow.name()), move |bench| {
-                let to = (flow.net.server(3), PORT);
+                // SCTP's checksum covers what only the last fragment tells.
+                let to = (
+                    flow.net.server(3),
+                    if flow.is_sctp() { VPORT } else { PORT },
+                );
                 let index = bench.server(NewServer::nat(to.0, to.1));
                 bench.rotating(flow.vip(), flow.number(), &[index]);
                 for whole in [flow.request(1), flow.later(1)] {
@@ -323,6 +332,7 @@ fn split(frame: &Frame) -> Vec<Frame> {
     let protocol = match &packet.body {
         Body::Tcp(_) => 6,
         Body::Udp(_) => 17,
+        Body::Sctp(_) => 132,
         other => panic!("no transport in {other:?}"),
     };
     let count = payload.len().div_ceil(SIZE);

@@ -1,6 +1,6 @@
 //! Frames as values: what goes in, and what is expected to come out.
 //!
-//! Bytes and checksums are made by `etherparse`, never by the code under test, and always in full:
+//! Bytes and checksums are made by `etherparse` (SCTP's checksum by `crc`), never by the code under test, and always in full:
 //! an expected frame is the one that came in with some fields changed, built anew.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,6 +20,20 @@ pub(crate) const RST: u8 = 0x04;
 pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
 pub(crate) const URG: u8 = 0x20;
+
+/// Kinds of SCTP's chunks.
+pub(crate) const DATA: u8 = 0;
+pub(crate) const INIT: u8 = 1;
+pub(crate) const INIT_ACK: u8 = 2;
+pub(crate) const SACK: u8 = 3;
+pub(crate) const HEARTBEAT: u8 = 4;
+pub(crate) const ABORT: u8 = 6;
+pub(crate) const SHUTDOWN: u8 = 7;
+pub(crate) const SHUTDOWN_ACK: u8 = 8;
+pub(crate) const ERROR: u8 = 9;
+pub(crate) const COOKIE_ECHO: u8 = 10;
+pub(crate) const COOKIE_ACK: u8 = 11;
+pub(crate) const SHUTDOWN_COMPLETE: u8 = 14;
 
 /// An Ethernet frame with an IP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +74,7 @@ pub(crate) struct Packet {
 pub(crate) enum Body {
     Tcp(Tcp),
     Udp(Udp),
+    Sctp(Sctp),
     /// ICMP or ICMPv6, by the family of the packet.
     Icmp {
         kind: u8,
@@ -101,6 +116,17 @@ pub(crate) struct Udp {
     pub(crate) with_checksum: bool,
     /// Added to the right checksum, in one's complement; 0 for a right one.
     pub(crate) checksum_error: u16,
+}
+
+/// A packet of SCTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sctp {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    /// Kinds and values of its chunks.
+    pub(crate) chunks: Vec<(u8, Vec<u8>)>,
+    /// What the right checksum is spoiled by; 0 for a right one.
+    pub(crate) checksum_error: u32,
 }
 
 /// A datagram of GUE.
@@ -150,12 +176,18 @@ impl Frame {
         self.with(|frame| frame.packet.set_ports(source, destination))
     }
 
+    /// The frame with other chunks. Only for frames that carry SCTP.
+    pub(crate) fn chunks(self, chunks: Vec<(u8, Vec<u8>)>) -> Frame {
+        self.with(|frame| frame.packet.sctp().chunks = chunks)
+    }
+
     /// The frame with a payload of `length` bytes that are all different from their neighbours.
     pub(crate) fn payload(self, length: usize) -> Frame {
         let bytes = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
         self.with(|frame| match &mut frame.packet.body {
             Body::Tcp(tcp) => tcp.payload = bytes,
             Body::Udp(udp) => udp.payload = bytes,
+            Body::Sctp(sctp) => sctp.chunks.last_mut().expect("a chunk").1 = bytes,
             other => panic!("no transport payload in {other:?}"),
         })
     }
@@ -195,11 +227,20 @@ impl Packet {
         }
     }
 
-    /// Source and destination port. Panics if it carries neither TCP nor UDP.
+    /// The SCTP packet. Panics if it carries none.
+    pub(crate) fn sctp(&mut self) -> &mut Sctp {
+        match &mut self.body {
+            Body::Sctp(sctp) => sctp,
+            other => panic!("no SCTP in {other:?}"),
+        }
+    }
+
+    /// Source and destination port. Panics if it carries none.
     pub(crate) fn ports(&self) -> (u16, u16) {
         match &self.body {
             Body::Tcp(tcp) => (tcp.source, tcp.destination),
             Body::Udp(udp) => (udp.source, udp.destination),
+            Body::Sctp(sctp) => (sctp.source, sctp.destination),
             other => panic!("no ports in {other:?}"),
         }
     }
@@ -213,6 +254,11 @@ impl Packet {
                 ..
             })
             | Body::Udp(Udp {
+                source,
+                destination,
+                ..
+            })
+            | Body::Sctp(Sctp {
                 source,
                 destination,
                 ..
@@ -304,6 +350,7 @@ impl Body {
         match self {
             Body::Tcp(_) => 6,
             Body::Udp(_) => 17,
+            Body::Sctp(_) => 132,
             Body::Icmp { .. } if outer_is_v6 => 58,
             Body::Icmp { .. } => 1,
             Body::Inner(inner) if inner.source.is_ipv6() => 41,
@@ -318,6 +365,7 @@ impl Body {
         match self {
             Body::Tcp(tcp) => tcp.bytes(source, destination),
             Body::Udp(udp) => udp.bytes(source, destination),
+            Body::Sctp(sctp) => sctp.bytes(),
             Body::Icmp {
                 kind,
                 code,
@@ -380,6 +428,31 @@ impl Udp {
         }
         [&header.to_bytes()[..], payload].concat()
     }
+}
+
+impl Sctp {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.source.to_be_bytes().to_vec();
+        bytes.extend(self.destination.to_be_bytes());
+        // The verification tag, and the checksum's place.
+        bytes.extend([0xc0, 0xff, 0xee, 0x01, 0, 0, 0, 0]);
+        for (kind, value) in &self.chunks {
+            let length = u16::try_from(4 + value.len()).expect("a short chunk");
+            // Between chunks, but not behind the last one, so that packets are of any length.
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes.extend([*kind, 0]);
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(value);
+        }
+        let checksum = crc32c(&bytes) ^ self.checksum_error;
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+}
+
+/// The checksum of an SCTP packet whose checksum's bytes are 0.
+pub(crate) fn crc32c(packet: &[u8]) -> u32 {
+    crc::Crc::<u32>::new(&crc::CRC_32_ISCSI).checksum(packet)
 }
 
 impl Gue {

@@ -7,7 +7,7 @@ use caribe_packet::connection::REPLIED;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, NewServer, Side};
-use crate::flow::{CPORT, Flow, Net, VPORT};
+use crate::flow::{CPORT, Flow, Net, TCP6, Transport, UDP6, VPORT};
 use crate::frame::{ACK, FIN, PSH, RST, SYN};
 use crate::plane::{CLOCK_LAG, Entry, now};
 
@@ -243,7 +243,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                     ],
                 );
                 let udp = Flow {
-                    is_tcp: false,
+                    transport: Transport::Udp,
                     ..flow
                 };
                 bench.rotating(udp.vip(), udp.number(), &[stage.index]);
@@ -292,7 +292,7 @@ pub(crate) fn cases(cases: &mut Cases) {
         |bench| {
             let flow = Flow {
                 net: Net::V4,
-                is_tcp: true,
+                transport: Transport::Tcp,
             };
             let server = NewServer::tunnel(Net::V4.server(7), Net::V4.tunnel_source());
             let index = bench.server(server);
@@ -320,10 +320,7 @@ pub(crate) fn cases(cases: &mut Cases) {
             (false, true, 0x0100),
             (false, false, 0x0183),
         ] {
-            let flow = Flow {
-                net: Net::V6,
-                is_tcp,
-            };
+            let flow = if is_tcp { TCP6 } else { UDP6 };
             bench.plane.reset();
             let stage = Stage::new(bench, flow, is_nat);
             let _ = bench
@@ -366,7 +363,7 @@ impl Stage {
             Client => self.flow.request(1),
             Server => self.flow.reply(self.index, self.server, 1),
         };
-        let frame = if self.flow.is_tcp {
+        let frame = if self.flow.is_tcp() {
             frame.flags(flags)
         } else {
             frame
@@ -470,7 +467,7 @@ fn entry_of(bench: &Bench<'_>, flow: Flow) -> Entry {
 }
 
 /// Asserts that the deadline is `seconds` after a packet that was sent since `start`.
-fn assert_deadline(entry: &Entry, start: u32, seconds: u32, slack: u32) {
+pub(crate) fn assert_deadline(entry: &Entry, start: u32, seconds: u32, slack: u32) {
     let earliest = start
         .wrapping_add(ticks(seconds))
         .wrapping_sub(slack + CLOCK_LAG);
@@ -478,8 +475,8 @@ fn assert_deadline(entry: &Entry, start: u32, seconds: u32, slack: u32) {
     assert!(
         entry.deadline.wrapping_sub(earliest) as i32 >= 0
             && latest.wrapping_sub(entry.deadline) as i32 >= 0,
-        "the deadline of {seconds} s in {} is {}, not within {earliest} to {latest}",
-        STATES[usize::from(entry.state)].0,
+        "the deadline of {seconds} s in state {} is {}, not within {earliest} to {latest}",
+        entry.state,
         entry.deadline,
     );
 }

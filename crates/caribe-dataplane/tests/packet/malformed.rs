@@ -4,7 +4,7 @@
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, Net, TCP4, TCP6, UDP4, routed};
+use crate::flow::{Flow, Net, TCP4, TCP6, Transport, UDP4, routed};
 
 const ETHERNET: usize = 14;
 
@@ -26,7 +26,12 @@ pub(crate) fn cases(cases: &mut Cases) {
             move |bench| {
                 table(bench);
                 let header = flow.net.header();
-                let transport = if flow.is_tcp { 32 } else { 8 };
+                let transport = match flow.transport {
+                    Transport::Tcp => 32,
+                    Transport::Udp => 8,
+                    // With the header of a chunk.
+                    Transport::Sctp => 16,
+                };
                 for kept in 0..transport {
                     let mut frame = flow.request(1).bytes();
                     frame.truncate(ETHERNET + header + kept);
@@ -70,7 +75,12 @@ pub(crate) fn cases(cases: &mut Cases) {
             format!("malformed::ip length beyond the frame {}", net.name()),
             move |bench| {
                 table(bench);
-                let frame = Flow { net, is_tcp: true }.request(1).bytes();
+                let frame = Flow {
+                    net,
+                    transport: Transport::Tcp,
+                }
+                .request(1)
+                .bytes();
                 let whole = frame.len() - ETHERNET;
                 for length in [whole + 1, whole + 8, 2000, 65_535] {
                     let mut long = frame.clone();

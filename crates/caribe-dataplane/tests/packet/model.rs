@@ -10,8 +10,9 @@ use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Expected, NewServer, Side};
 use crate::flow::{Net, icmp_error, natted, routed, tunnelled};
-use crate::frame::{ACK, Body, FIN, Frame, Mac, RST, SYN};
+use crate::frame::{ACK, Body, FIN, Frame, INIT, Mac, RST, SYN};
 use crate::lifecycle::{INPUT, INPUT_ONLY, OUTPUT, active, cell_of, code};
+use crate::sctp_states;
 
 /// Client, peer, protocol.
 pub(crate) type Tuple = ((IpAddr, u16), (IpAddr, u16), u8);
@@ -47,7 +48,7 @@ pub(crate) struct Connection {
     pub(crate) server_at: (IpAddr, u16),
     pub(crate) is_nat: bool,
     pub(crate) expired: bool,
-    /// `None` for UDP.
+    /// By IPVS's number; `None` for UDP.
     state: Option<u8>,
     is_active: bool,
     client_mac: Mac,
@@ -56,9 +57,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Both ends are through with it: a SYN starts another.
-    fn is_over(&self) -> bool {
-        [Some(code("TW")), Some(code("CL"))].contains(&self.state)
+    /// Both ends are through with it: a SYN or INIT starts another.
+    fn is_over(&self, protocol: u8) -> bool {
+        let over = match protocol {
+            132 => [sctp_states::code("CL"); 2],
+            _ => [code("TW"), code("CL")],
+        };
+        self.state.is_some_and(|state| over.contains(&state))
     }
 }
 
@@ -89,6 +94,7 @@ impl Model {
         let (protocol, flags) = match &packet.body {
             Body::Tcp(tcp) => (6, tcp.flags),
             Body::Udp(_) => (17, 0),
+            Body::Sctp(sctp) => (132, sctp.chunks[0].0),
             Body::Raw(44, _) if packet.source.is_ipv6() => {
                 return self.stranger(
                     packet.destination,
@@ -136,7 +142,7 @@ impl Model {
         if let Some(connection) = self.connections.get_mut(&tuple)
             && !connection.expired
         {
-            if flags & (RST | SYN) != SYN || !connection.is_over() {
+            if !is_start(protocol, flags) || !connection.is_over(protocol) {
                 return self.request(frame, &tuple, flags, side);
             }
             // The client is through with it, whatever becomes of its new one.
@@ -212,7 +218,7 @@ impl Model {
         let Some(schedule) = self.services.get_mut(&(vip, vport, protocol)) else {
             return Expected::Passed(Verdict::PassedNotOurs);
         };
-        if protocol == 6 && (flags & RST != 0 || flags & SYN == 0) {
+        if protocol != 17 && !is_start(protocol, flags) {
             return Expected::Passed(Verdict::PassedNoConnection);
         }
         if cport == 20 {
@@ -260,7 +266,7 @@ impl Model {
             server_at,
             is_nat,
             expired: false,
-            state: (protocol == 6).then_some(0),
+            state: (protocol != 17).then_some(0),
             is_active: false,
             client_mac: frame.source,
             own_mac: frame.destination,
@@ -301,17 +307,28 @@ impl Model {
         let Some(state) = connection.state else {
             return;
         };
-        let table = match seen {
-            Seen::Input => &INPUT,
-            Seen::InputOnly => &INPUT_ONLY,
-            Seen::Output => &OUTPUT,
+        let (next, is) = if tuple.2 == 132 {
+            let table = match seen {
+                Seen::Input => &sctp_states::INPUT,
+                Seen::InputOnly => &sctp_states::INPUT_ONLY,
+                Seen::Output => &sctp_states::OUTPUT,
+            };
+            let next = sctp_states::cell_of(table, flags, state);
+            (next, next == sctp_states::ESTABLISHED)
+        } else {
+            let table = match seen {
+                Seen::Input => &INPUT,
+                Seen::InputOnly => &INPUT_ONLY,
+                Seen::Output => &OUTPUT,
+            };
+            let event = [RST, SYN, FIN, ACK]
+                .into_iter()
+                .find(|event| flags & event != 0);
+            let next = event.map_or(code("CL"), |event| cell_of(table, event, state));
+            (next, active(next))
         };
-        let event = [RST, SYN, FIN, ACK]
-            .into_iter()
-            .find(|event| flags & event != 0);
-        let next = event.map_or(code("CL"), |event| cell_of(table, event, state));
         connection.state = Some(next);
-        let (was, is) = (connection.is_active, active(next));
+        let was = connection.is_active;
         connection.is_active = is;
         let index = connection.server;
         let server = self.server(index);
@@ -367,6 +384,10 @@ impl Model {
             };
             return tell(frame, error, [0, 0, high, low], verdicts);
         }
+        let is_cut = matches!(frame.packet.body, Body::Sctp(_)) && frame.packet.fragment.0;
+        if is_cut && new.forwarding == 0 && server_at.1 != frame.packet.ports().1 {
+            return Expected::Dropped(Verdict::DroppedFragment);
+        }
         let (verdict, sent) = match new.forwarding {
             0 => (Verdict::ForwardedNat, natted(frame, index, server_at)),
             2 => {
@@ -383,6 +404,14 @@ impl Model {
 
     fn server(&mut self, index: u32) -> &mut ModelServer {
         self.servers.get_mut(&index).expect("a server of the table")
+    }
+}
+
+/// True for a packet that may start a connection: a SYN without RST, an INIT.
+fn is_start(protocol: u8, flags: u8) -> bool {
+    match protocol {
+        132 => flags == INIT,
+        _ => flags & (RST | SYN) == SYN,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, Net, UDP4, UDP6, VPORT, natted, replied};
+use crate::flow::{Flow, Net, Transport, UDP4, UDP6, VPORT, natted, replied};
 use crate::frame::{ACK, FIN, Frame, RST};
 
 pub(crate) fn cases(cases: &mut Cases) {
@@ -72,9 +72,12 @@ pub(crate) fn cases(cases: &mut Cases) {
                 for error in [0x0001, 0x8000, 0x1234] {
                     let spoil = |frame: &mut Frame| {
                         frame.packet.checksum_error = error;
-                        match flow.is_tcp {
-                            true => frame.packet.tcp().checksum_error = error,
-                            false => frame.packet.udp().checksum_error = error,
+                        match flow.transport {
+                            Transport::Tcp => frame.packet.tcp().checksum_error = error,
+                            Transport::Udp => frame.packet.udp().checksum_error = error,
+                            Transport::Sctp => {
+                                frame.packet.sctp().checksum_error = u32::from(error) << 9;
+                            }
                         }
                     };
                     nat.request(bench, &flow.request(1).with(spoil));
@@ -175,8 +178,8 @@ pub(crate) fn cases(cases: &mut Cases) {
                     }
                 };
                 for (at, address) in extremes.into_iter().enumerate() {
-                    for is_tcp in [true, false] {
-                        let flow = Flow { net, is_tcp };
+                    for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp] {
+                        let flow = Flow { net, transport };
                         let vport = 1000 + at as u16;
                         let index = bench.server(NewServer::nat(address, 65_535));
                         bench.rotating((net.vip(), vport), flow.number(), &[index]);

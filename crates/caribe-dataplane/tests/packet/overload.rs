@@ -183,7 +183,7 @@ fn bounds(cases: &mut Cases, flow: Flow) {
             },
         );
     }
-    if flow.is_tcp {
+    if flow.is_tcp() {
         cases.add(
             format!(
                 "overload::a change of state changes nothing {}",

@@ -77,8 +77,8 @@ pub(crate) fn cases(cases: &mut Cases) {
             format!("pass::other protocols to the vip {}", net.name()),
             move |bench| {
                 table(bench);
-                // IGMP, IPIP, GRE, ESP, AH, OSPF, VRRP, SCTP.
-                for protocol in [2, 4, 47, 50, 51, 89, 112, 132] {
+                // IGMP, IPIP, GRE, ESP, AH, OSPF, VRRP, UDP-Lite.
+                for protocol in [2, 4, 47, 50, 51, 89, 112, 136] {
                     let body = Body::Raw(protocol, vec![0x11; 40]);
                     passes(bench, &to_vip(net, body), Verdict::PassedProtocol);
                 }

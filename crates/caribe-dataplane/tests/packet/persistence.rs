@@ -7,7 +7,7 @@ use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{CPORT, Flow, Net, VPORT, natted, replied, routed};
-use crate::frame::{ACK, Frame};
+use crate::frame::{COOKIE_ACK, Frame};
 use crate::plane::{CLOCK_LAG, Entry, IPVS, now};
 
 /// Persistent for a minute, under a mask of so many leading bits.
@@ -350,9 +350,16 @@ fn assured(cases: &mut Cases, flow: Flow) {
             let expected =
                 Expected::Redirected(Verdict::ForwardedReply, replied(&reply, 1, flow.vip()));
             bench.expect(Side::Back, &reply, expected);
-            if flow.is_tcp {
+            if let Some(answer) = flow.stray(1) {
                 assert_eq!(only_template(bench).state, 0);
-                to_server(bench, flow.later(1).flags(ACK));
+                to_server(bench, answer);
+            }
+            if flow.is_sctp() {
+                assert_eq!(only_template(bench).state, 0);
+                let reply = reply.chunks(vec![(COOKIE_ACK, Vec::new())]);
+                let sent = replied(&reply, 1, flow.vip());
+                let expected = Expected::Redirected(Verdict::ForwardedReply, sent);
+                bench.expect(Side::Back, &reply, expected);
             }
             assert_eq!(only_template(bench).state, TEMPLATE_ASSURED);
         },

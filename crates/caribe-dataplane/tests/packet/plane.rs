@@ -14,18 +14,19 @@ use caribe_packet::connection::{Connection4, Connection6, Life, Meta};
 use caribe_packet::event::Event;
 use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::key::{Endpoints, Key4, Key6};
+use caribe_packet::locality::{Destination, DestinationKey};
 use caribe_packet::policy::{Policy, REUSE};
 use caribe_packet::server::{Bounds, Load, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
+use caribe_packet::state::{STATES, default_timeout};
 use caribe_packet::table::{Place, WAYS, reply_entry, set_tag};
-use caribe_packet::tcp_state::State;
 use caribe_packet::verdict::{COUNTERS, Counters};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-use crate::frame::{Body, Packet, mapped};
+use crate::frame::{Body, Packet, leading, mapped};
 use crate::pod::Plain;
 
 /// How big the maps are.
@@ -128,6 +129,7 @@ pub(crate) struct Plane {
     replies: [Array<MapData, [u64; WAYS as usize]>; 2],
     nat_servers: Array<MapData, u64>,
     fragments: HashMap<MapData, [u8; 40], [u8; 12]>,
+    destinations: HashMap<MapData, Plain<DestinationKey>, Plain<Destination>>,
     decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
     decapsulate_counts: PerCpuArray<MapData, u64>,
 }
@@ -198,6 +200,7 @@ impl Plane {
             replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
             nat_servers: map!(ebpf, "NAT_SERVERS"),
             fragments: map!(ebpf, "FRAGMENTS"),
+            destinations: map!(ebpf, "DESTINATIONS"),
             decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
             decapsulate_counts: map!(ebpf, "DECAPSULATE_COUNTS"),
             settings: default_settings(sizes),
@@ -261,6 +264,10 @@ impl Plane {
         let fragments = self.fragments.keys().collect::<Result<Vec<_>, _>>();
         for key in fragments.expect("keys") {
             self.fragments.remove(&key).expect("a key that is there");
+        }
+        let destinations = self.destinations.keys().collect::<Result<Vec<_>, _>>();
+        for key in destinations.expect("keys") {
+            self.destinations.remove(&key).expect("a key that is there");
         }
         for map in [&mut self.vips, &mut self.decapsulate_vips] {
             for key in map.keys().collect::<Result<Vec<_>, _>>().expect("keys") {
@@ -354,6 +361,36 @@ impl Plane {
         self.servers
             .set(index, Plain(server), 0)
             .expect("a server of the map");
+    }
+
+    pub(crate) fn server(&self, index: u32) -> Server {
+        let Plain(server) = self.servers.get(&index, 0).expect("a server of the map");
+        server
+    }
+
+    /// Which servers a service remembers for an address.
+    pub(crate) fn destination(&self, service: u32, address: IpAddr) -> Option<Destination> {
+        let address = leading(address);
+        let key = DestinationKey { address, service };
+        match self.destinations.get(&Plain(key), 0) {
+            Ok(Plain(destination)) => Some(destination),
+            Err(aya::maps::MapError::KeyNotFound) => None,
+            Err(error) => panic!("look up a destination: {error}"),
+        }
+    }
+
+    /// Lets a service remember servers for an address.
+    pub(crate) fn set_destination(
+        &mut self,
+        service: u32,
+        address: IpAddr,
+        destination: Destination,
+    ) {
+        let address = leading(address);
+        let key = DestinationKey { address, service };
+        self.destinations
+            .insert(Plain(key), Plain(destination), 0)
+            .expect("room");
     }
 
     pub(crate) fn set_slot(&mut self, index: u32, slot: Slot) {
@@ -688,10 +725,10 @@ impl Plane {
         let endpoints = Endpoints {
             client_port: client_port.to_be_bytes(),
             peer_port: peer_port.to_be_bytes(),
-            protocol: if matches!(packet.body, Body::Tcp(_)) {
-                6
-            } else {
-                17
+            protocol: match packet.body {
+                Body::Tcp(_) => 6,
+                Body::Sctp(_) => 132,
+                _ => 17,
             },
         };
         let seed = seed(&self.settings);
@@ -738,10 +775,9 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
 }
 
 fn default_settings(sizes: Sizes) -> Settings {
-    let mut timeouts = [0; 16];
-    for state in State::ALL {
-        timeouts[state as usize] = ticks_of_seconds(state.default_timeout());
-    }
+    let timeouts = std::array::from_fn(|state| default_timeout(state as u8));
+    let timeouts: [Option<u32>; STATES] = timeouts;
+    let timeouts = timeouts.map(|seconds| seconds.map_or(0, ticks_of_seconds));
     Settings {
         seed: [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210],
         reply_seed: [0x1111_2222_3333_4444, 0x5555_6666_7777_8888],
@@ -753,6 +789,8 @@ fn default_settings(sizes: Sizes) -> Settings {
         drop_rate: 0,
         flags: 0,
         wide_services: 0,
+        lblcr_expiration: ticks_of_seconds(86_400),
+        padding: 0,
         layout: LAYOUT,
     }
 }

@@ -1,5 +1,6 @@
 //! Values of `caribe-packet` as aya moves them in and out of maps.
 
+use caribe_packet::locality::{Destination, DestinationKey};
 use caribe_packet::policy::Policy;
 use caribe_packet::server::{Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
@@ -23,6 +24,8 @@ macro_rules! plain {
 
 plain!(
     Counters,
+    Destination,
+    DestinationKey,
     Policy,
     Server,
     Service,

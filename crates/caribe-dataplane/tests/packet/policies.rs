@@ -9,7 +9,7 @@ use caribe_packet::tcp_state::State;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, natted, replied, routed};
+use crate::flow::{Flow, Transport, natted, replied, routed};
 use crate::frame::{ACK, FIN, Frame, RST, SYN};
 use crate::plane::IPVS;
 
@@ -134,11 +134,11 @@ fn nodest(cases: &mut Cases, flow: Flow) {
                 .set_policy(1, policy(REUSE | EXPIRE_NODEST_CONN));
             goes_to(bench, &flow.request(1), first);
             bench.remove_server(first, &NewServer::direct(flow.net.server(1)));
-            if flow.is_tcp {
+            if let Some(stray) = flow.stray(1) {
                 // No start of a connection: to the stack, which answers it with a reset.
                 let passed = Expected::Passed(Verdict::PassedNoConnection);
-                bench.expect(Side::Front, &flow.later(1), passed.clone());
-                bench.expect(Side::Front, &flow.later(1), passed);
+                bench.expect(Side::Front, &stray, passed.clone());
+                bench.expect(Side::Front, &stray, passed);
             }
             goes_to(bench, &flow.request(1), second);
             assert_eq!(bench.only_entry().server, second);
@@ -159,8 +159,8 @@ fn nodest(cases: &mut Cases, flow: Flow) {
             goes_to(bench, &flow.request(1), first);
             bench.quiesce(first, &NewServer::direct(flow.net.server(1)));
             goes_to(bench, &flow.later(1), first);
-            if flow.is_tcp {
-                // A SYN on the ports of a living connection: IPVS takes the client's word.
+            if flow.transport != Transport::Udp {
+                // A SYN or INIT on the ports of a living connection: IPVS takes the client's word.
                 goes_to(bench, &flow.request(1), second);
             } else {
                 goes_to(bench, &flow.request(1), first);

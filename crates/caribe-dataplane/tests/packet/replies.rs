@@ -18,7 +18,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                 nat.request(bench, &flow.request(1));
                 let reply = flow.reply(nat.index, nat.server, 1);
                 let other = Flow {
-                    is_tcp: !flow.is_tcp,
+                    transport: flow.other(),
                     ..flow
                 };
                 let look_alikes = [

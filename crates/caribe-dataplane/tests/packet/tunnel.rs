@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
-use crate::flow::{Flow, Net, TCP4, UDP4, tunnelled};
+use crate::flow::{Flow, Net, TCP4, Transport, UDP4, tunnelled};
 use crate::frame::Frame;
 
 pub(crate) fn cases(cases: &mut Cases) {
@@ -28,7 +28,7 @@ pub(crate) fn cases(cases: &mut Cases) {
         for inner in Net::BOTH {
             let flow = Flow {
                 net: inner,
-                is_tcp: true,
+                transport: Transport::Tcp,
             };
             let name = format!("{} in {}", inner.name(), outer.name());
             cases.add(format!("tunnel::services and ecn {name}"), move |bench| {
@@ -85,7 +85,7 @@ pub(crate) fn cases(cases: &mut Cases) {
                 tunnel.forwards(bench, &frame);
                 let flow = Flow {
                     net: Net::V6,
-                    is_tcp: false,
+                    transport: Transport::Udp,
                 };
                 let index = bench.server(NewServer::tunnel(outer.server(9), outer.tunnel_source()));
                 bench.rotating(flow.vip(), flow.number(), &[index]);

@@ -63,6 +63,15 @@ impl Director {
         if before.as_ref().map(|before| before.tuning) != Some(intent.tuning) {
             effects.push(Effect::SetTuning(intent.tuning));
         }
+        // At every load: the group may have been made, or its number changed, meanwhile.
+        let group = |intent: &Intent| intent.control_group.clone();
+        if group(&intent).is_some()
+            || before
+                .as_ref()
+                .is_some_and(|before| group(before).is_some())
+        {
+            effects.push(Effect::ShareControl(group(&intent)));
+        }
         let sizes = |intent: &Intent| (intent.connections, intent.limits);
         if before
             .as_ref()

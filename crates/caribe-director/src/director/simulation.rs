@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 
 use caribe_config::config::Config;
 use caribe_dataplane::Applied;
+use caribe_health::Order;
 use caribe_model::Service;
 use caribe_network::AddressOutcome;
 use proptest::prelude::*;
 
 use super::tests::{address, config, floating, id, judged, loaded, server, service, setup};
 use super::*;
+use crate::OrderRequest;
 
 /// (VIP, quiesce, servers as (host, weight, active)) of a service.
 type Block = (u8, bool, Vec<(u8, u32, bool)>);
@@ -25,6 +27,8 @@ enum Step {
     Judge(usize, bool),
     /// A monitor that may not run any more judges.
     JudgeAnyone(u8, u8, bool),
+    /// An operator orders something about the n-th watched server, or lifts the order.
+    Order(usize, Option<Order>),
     /// Time passes.
     Pass(u64),
     /// The data plane refuses tables from now on, or does not.
@@ -44,10 +48,20 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any::<usize>(), any::<bool>()).prop_map(|(which, up)| Step::Judge(which, up)),
         1 => (1u8..5, 1u8..6, any::<bool>())
             .prop_map(|(vip, host, up)| Step::JudgeAnyone(vip, host, up)),
+        3 => (any::<usize>(), any_order()).prop_map(|(which, order)| Step::Order(which, order)),
         4 => (1u64..8).prop_map(Step::Pass),
         1 => any::<bool>().prop_map(Step::RefuseTables),
         1 => any::<bool>().prop_map(Step::RefuseAddresses),
         1 => Just(Step::Kill),
+    ]
+}
+
+fn any_order() -> impl Strategy<Value = Option<Order>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Order::Drain)),
+        Just(Some(Order::Maintenance)),
+        (0u32..5).prop_map(|weight| Some(Order::Weight(weight))),
     ]
 }
 
@@ -76,6 +90,8 @@ struct World {
     present: BTreeSet<IpAddr>,
     /// The state file.
     remembered: Vec<FloatingAddress>,
+    /// The file of orders.
+    orders: BTreeMap<ServerId, StandingOrder>,
     monitors: BTreeMap<ServerId, Option<bool>>,
     file: Option<Config>,
     refuse_tables: bool,
@@ -94,6 +110,7 @@ impl World {
             live: Table::default(),
             present: BTreeSet::from([address(FOREIGN)]),
             remembered: Vec::new(),
+            orders: BTreeMap::new(),
             monitors: BTreeMap::new(),
             file: None,
             refuse_tables: false,
@@ -104,13 +121,28 @@ impl World {
     }
 
     fn send(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
+        self.play(VecDeque::from([event]));
+    }
+
+    fn play(&mut self, mut events: VecDeque<Event>) {
         while let Some(event) = events.pop_front() {
             for effect in self.director.handle(event, self.now) {
                 assert_eq!(self.ended, None, "an effect after the end: {effect:?}");
                 self.run(effect, &mut events);
             }
         }
+    }
+
+    fn order(&mut self, id: ServerId, order: Option<Order>) {
+        let request = OrderRequest { id, order };
+        let effects = self.director.order(request, "ann", 0, self.now);
+        let mut events = VecDeque::new();
+        for effect in effects.expect("it is watched") {
+            self.run(effect, &mut events);
+        }
+        self.play(events);
+        let kept = self.orders.get(&id).map(|standing| standing.order);
+        assert_eq!(kept, order, "it was written down");
     }
 
     fn run(&mut self, effect: Effect, events: &mut VecDeque<Event>) {
@@ -167,10 +199,11 @@ impl World {
             Effect::Sample => {
                 events.push_back(Event::Sampled(Ok(Box::default())));
             }
+            Effect::KeepOrders(orders) => self.orders = orders,
             Effect::Log(_)
             | Effect::Tell(..)
-            | Effect::KeepOrders(_)
             | Effect::Notify(_)
+            | Effect::ShareControl(_)
             | Effect::SetTimeouts(_)
             | Effect::SetTuning(_)
             | Effect::SetNextHop(..)
@@ -201,6 +234,7 @@ impl World {
         let setup = Setup {
             adopted: Some(snapshot),
             remembered: self.remembered.clone(),
+            orders: self.orders.clone(),
             ..setup()
         };
         let before = self.live.clone();
@@ -208,7 +242,8 @@ impl World {
         self.director = Director::new(setup, self.now);
         self.refuse_tables = false;
         self.send(loaded(in_force.clone()));
-        // Nobody who was in the table and is in the file may have left it.
+        // Nobody who was in the table and is in the file may have left it, but by an order that
+        // could not be heeded before.
         let intent = Intent::new(in_force, &[]).expect("it was in force");
         for wanted in &intent.services {
             let Some(was) = before.service(&wanted.key) else {
@@ -217,6 +252,14 @@ impl World {
             let is = self.live.service(&wanted.key).expect("service stays");
             for server in wanted.active_servers() {
                 let key = server.server.key;
+                let id = ServerId {
+                    service: wanted.key,
+                    server: key,
+                };
+                let order = self.orders.get(&id).map(|standing| standing.order);
+                if order == Some(Order::Maintenance) {
+                    continue;
+                }
                 let in_table = |service: &Service| service.servers.iter().any(|s| s.key == key);
                 assert!(!in_table(was) || in_table(is), "{key} left the table");
             }
@@ -258,16 +301,27 @@ impl World {
                     .iter()
                     .find(|live| live.key == id.server)
                     .map(|live| live.weight);
+                let order = self.orders.get(&id).map(|standing| standing.order);
+                let whole = match order {
+                    Some(Order::Weight(weight)) => weight,
+                    Some(Order::Drain) => 0,
+                    Some(Order::Maintenance) | None => server.server.weight,
+                };
+                let told = format!("{id}, {order:?}: {weight:?} of {whole}");
                 match self.monitors[&id] {
+                    _ if order == Some(Order::Maintenance) => assert_eq!(weight, None, "{told}"),
                     // One that came back climbs to its weight.
                     Some(true) => {
-                        let range = server.server.weight.min(1)..=server.server.weight;
-                        assert!(weight.is_some_and(|it| range.contains(&it)), "{id}");
+                        let range = whole.min(1)..=whole;
+                        assert!(weight.is_some_and(|it| range.contains(&it)), "{told}");
                     }
                     Some(false) if server.rules.quiesce => {
-                        assert!(matches!(weight, None | Some(0)), "{id}");
+                        assert!(matches!(weight, None | Some(0)), "{told}");
                     }
-                    Some(false) => assert_eq!(weight, None, "{id}"),
+                    Some(false) => assert_eq!(weight, None, "{told}"),
+                    None if order == Some(Order::Drain) => {
+                        assert!(matches!(weight, None | Some(0)), "{told}");
+                    }
                     None => {}
                 }
             }
@@ -313,6 +367,12 @@ proptest! {
                     let ids: Vec<_> = world.monitors.keys().copied().collect();
                     if !ids.is_empty() {
                         world.judge(ids[which % ids.len()], up);
+                    }
+                }
+                Step::Order(which, order) => {
+                    let ids: Vec<_> = world.monitors.keys().copied().collect();
+                    if !ids.is_empty() {
+                        world.order(ids[which % ids.len()], order);
                     }
                 }
                 Step::JudgeAnyone(vip, host, up) => world.judge(id(vip, host), up),

@@ -817,3 +817,38 @@ fn other_settings_of_the_data_plane_are_set_when_they_change() {
     first.tuning.drop_rate = 8;
     assert_eq!(set(&mut director, first), 1);
 }
+
+#[test]
+fn the_control_socket_is_shared_at_every_load_and_taken_back() {
+    let of = |group: Option<&str>| Config {
+        control_group: group.map(str::to_owned),
+        ..config(vec![service(1, vec![server(1, 1)])])
+    };
+    let shared = |effects: &[Effect]| {
+        let mut shared = effects.iter().filter_map(|effect| match effect {
+            Effect::ShareControl(group) => Some(group.clone()),
+            _ => None,
+        });
+        let first = shared.next();
+        assert_eq!(shared.next(), None, "once");
+        first
+    };
+    let mut director = Director::new(setup(), at(0));
+    let group = Some("lvsadmin".to_owned());
+    let effects = director.handle(loaded(of(Some("lvsadmin"))), at(0));
+    assert_eq!(shared(&effects), Some(group.clone()));
+
+    let mut director = running(setup(), of(Some("lvsadmin")));
+    let mut reload = |config| {
+        director.handle(Event::ReloadRequested, at(1));
+        let effects = director.handle(loaded(config), at(1));
+        director.handle(Event::Applied(Ok(Applied::default())), at(1));
+        effects
+    };
+    // Its number may be another by now.
+    assert_eq!(shared(&reload(of(Some("lvsadmin")))), Some(group));
+    assert_eq!(shared(&reload(of(None))), Some(None));
+    assert_eq!(shared(&reload(of(None))), None);
+    let told = director.handle(Event::ControlNotShared("no such group".to_owned()), at(2));
+    assert_eq!(logs(&told), ["no such group"]);
+}

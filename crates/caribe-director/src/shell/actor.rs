@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::chronicle::Chronicle;
 use super::control::{Control, Query};
+use super::explaining::Explaining;
 use super::loading::{Loaded, load};
 use super::manager::{Watchdog, notify};
 use super::memory::{recall, remember};
@@ -47,6 +48,7 @@ pub(super) struct Actor {
     chronicle: Chronicle,
     notifier: Notifier,
     plane: Plane,
+    explaining: Explaining,
     network: Network,
     watch: WatchHandle,
     monitors: MonitorsHandle,
@@ -56,8 +58,9 @@ pub(super) struct Actor {
     /// Ends of effects that run beside the actor.
     later: mpsc::UnboundedSender<Event>,
     sources: Sources,
-    /// Held for their drop: the socket's file goes first, the lock last.
-    _control: Control,
+    /// The socket's file goes with it; dropped before the lock.
+    control: Control,
+    /// Held for its drop.
     _directory: RuntimeDir,
 }
 
@@ -165,6 +168,7 @@ impl Actor {
             chronicle: Chronicle::new(),
             notifier: Notifier::start(),
             plane,
+            explaining: Explaining::default(),
             network,
             watch,
             monitors,
@@ -181,7 +185,7 @@ impl Actor {
                 queries,
                 tick,
             },
-            _control: control,
+            control,
             _directory: directory,
         })
     }
@@ -282,6 +286,7 @@ impl Actor {
                 return set.err().map(|error| Event::TuningRefused(words(error)));
             }
             Effect::SetNextHop(address, hop) => {
+                self.monitors.way(address, hop);
                 let set = self
                     .plane
                     .call(move |plane| plane.set_next_hop(address, hop))
@@ -338,6 +343,10 @@ impl Actor {
                         ))
                     });
             }
+            Effect::ShareControl(group) => {
+                let shared = self.control.share(group).await;
+                return shared.err().map(Event::ControlNotShared);
+            }
             Effect::Tell(happening, program) => {
                 if let Some(program) = program {
                     self.notifier.notify(program, &happening);
@@ -391,6 +400,14 @@ impl Actor {
                 let plane = self.plane.clone();
                 tokio::spawn(async move {
                     drop(answer.send(plane.connections(query).await.map_err(words)));
+                });
+            }
+            Query::Explain(question, answer) => {
+                // Beside the actor: the first time the kernel checks the programs for seconds.
+                let explaining = self.explaining.clone();
+                let plane = self.plane.clone();
+                tokio::spawn(async move {
+                    drop(answer.send(explaining.explain(&plane, question).await));
                 });
             }
             Query::Change(changes, answer) => drop(answer.send(self.change(&changes).await)),

@@ -13,6 +13,7 @@
 //! | `GET /v1/events` | what happened, a [`HappeningsPage`]; parameters are those of [`crate::HappeningsQuery`] |
 //! | `GET /v1/history` | what happened to servers in the last day, [`ServerHistory`]s; parameters are those of [`HistoryQuery`] |
 //! | `POST /v1/save` | writes what was changed by hand into the configuration file: [`SaveReport`] |
+//! | `POST /v1/explain` | which server the packet in the body, a [`Question`], would get, and why: [`Explanation`] |
 //! | `POST /v1/zero` | zeroes the counters of the service in the body, or with `null` all: 204 |
 //!
 //! Errors are `{"error": "..."}` with a status of 4xx or 5xx. A change that was refused is a 409
@@ -22,7 +23,7 @@ mod watching;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +34,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use caribe_dataplane::Snapshot;
+use caribe_dataplane::{Explanation, Question, Snapshot};
 use caribe_model::ServiceKey;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::unistd::{Group, getegid};
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -45,8 +47,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::DirectorError;
 use super::peer::Peer;
 use crate::{
-    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, HappeningsPage, HistoryQuery,
-    LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
+    Change, ChangeRefusal, ConnectionsPage, ConnectionsQuery, ExplainError, HappeningsPage,
+    HistoryQuery, LiveTable, OrderRefusal, OrderRequest, SaveReport, ServerHistory, Status,
 };
 
 /// Connections at one time; more wait in the socket's backlog.
@@ -90,6 +92,8 @@ impl ControlPaths {
     pub const HISTORY: &'static str = "/v1/history";
     /// Path where what was changed by hand is written into the configuration file.
     pub const SAVE: &'static str = "/v1/save";
+    /// Path where it is told what would become of a packet.
+    pub const EXPLAIN: &'static str = "/v1/explain";
     /// Path where counters are zeroed.
     pub const ZERO: &'static str = "/v1/zero";
 
@@ -124,6 +128,7 @@ pub(super) enum Query {
     /// What happened after that number.
     Happenings(u64, oneshot::Sender<(HappeningsPage, watch::Receiver<u64>)>),
     Change(Vec<Change>, oneshot::Sender<Vec<Result<(), ChangeRefusal>>>),
+    Explain(Question, oneshot::Sender<Result<Explanation, ExplainError>>),
     Save(oneshot::Sender<Result<SaveReport, String>>),
     Zero(
         Option<ServiceKey>,
@@ -155,13 +160,61 @@ impl Control {
             }
             _ => {}
         }
-        let listener = UnixListener::bind(&path).map_err(failed("listen on control socket"))?;
+        // Under another name until its mode is right: nobody else gets in meanwhile.
+        let unready = path.with_extension("new");
+        match fs::remove_file(&unready) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove the half-made control socket beside")(error));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(&unready).map_err(failed("listen on control socket"))?;
         let permissions = fs::Permissions::from_mode(0o660);
-        fs::set_permissions(&path, permissions).map_err(failed("set the mode of"))?;
+        fs::set_permissions(&unready, permissions).map_err(failed("set the mode of"))?;
+        fs::rename(&unready, &path).map_err(failed("put in place control socket"))?;
         let (queries, inbox) = mpsc::channel(CONNECTIONS);
         tokio::spawn(accept(listener, router(queries)));
         Ok((Control { path }, inbox))
     }
+
+    /// Gives the socket to a group, by name or number; with `None` back to the director's own.
+    /// When it cannot, the socket is the director's own as well, and the error says why.
+    pub(super) async fn share(&self, group: Option<String>) -> Result<(), String> {
+        let found = match group {
+            Some(name) => group_number(name).await,
+            None => Ok(None),
+        };
+        let number = found.as_ref().ok().copied().flatten();
+        let number = number.unwrap_or_else(|| getegid().as_raw());
+        let changed = chown(&self.path, None, Some(number)).map_err(|error| {
+            let path = self.path.display();
+            format!("cannot give the control socket {path} to group {number}: {error}")
+        });
+        found.and(changed)
+    }
+}
+
+/// How long the look-up of a group may take: it may ask a directory over the network.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The number of a group that is named, or told by its number.
+async fn group_number(name: String) -> Result<Option<u32>, String> {
+    let asked = name.clone();
+    let look_up = tokio::task::spawn_blocking(move || Group::from_name(&asked));
+    let why = match tokio::time::timeout(PATIENCE, look_up).await {
+        Ok(Ok(Ok(Some(group)))) => return Ok(Some(group.gid.as_raw())),
+        Ok(Ok(Ok(None))) => match name.parse() {
+            Ok(number) => return Ok(Some(number)),
+            Err(_) => "there is no such group".to_owned(),
+        },
+        Ok(Ok(Err(error))) => format!("the look-up failed: {error}"),
+        Ok(Err(error)) => format!("the look-up broke down: {error}"),
+        Err(_elapsed) => format!("the look-up took longer than {} s", PATIENCE.as_secs()),
+    };
+    Err(format!(
+        "`control_group = {name}`: {why}; root alone may use the control socket until the group \
+         exists and the file is reloaded"
+    ))
 }
 
 impl Drop for Control {
@@ -228,6 +281,7 @@ fn router(queries: mpsc::Sender<Query>) -> Router {
         .route(ControlPaths::ORDERS, post(watching::order))
         .route(ControlPaths::EVENTS, get(watching::events))
         .route(ControlPaths::HISTORY, get(watching::history))
+        .route(ControlPaths::EXPLAIN, post(explain))
         .route(ControlPaths::SAVE, post(save))
         .route(ControlPaths::ZERO, post(zero))
         .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing of that name"))
@@ -294,6 +348,24 @@ async fn batch(
 
 async fn revert(State(queries): State<mpsc::Sender<Query>>) -> Response {
     make(&queries, Change::Revert).await
+}
+
+async fn explain(
+    State(queries): State<mpsc::Sender<Query>>,
+    body: Result<Json<Question>, JsonRejection>,
+) -> Response {
+    let question = match body {
+        Ok(Json(question)) => question,
+        Err(rejection) => return failure(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&queries, |sender| Query::Explain(question, sender)).await {
+        Some(Ok(explanation)) => Json(explanation).into_response(),
+        Some(Err(error @ ExplainError::Failed(_))) => {
+            failure(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
+        Some(Err(error)) => failure(StatusCode::BAD_REQUEST, &error.to_string()),
+        None => gone(),
+    }
 }
 
 async fn save(State(queries): State<mpsc::Sender<Query>>) -> Response {

@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use caribe_dataplane::{LiveInterface, Traffic};
+use caribe_health::Order;
+use caribe_health::probe::{Code, Text};
 use caribe_model::{Forwarding, MacAddress, NextHop, Protocol, Scheduler, ServiceKey};
 
 use super::*;
 use crate::{
-    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, QuorumStatus,
-    TableStatus, TrafficRates, WatchStatus,
+    AddressStatus, ConfigurationStatus, ConnectionsStatus, DataplaneStatus, MonitorStatus,
+    ProbeStatus, QuorumStatus, StandingOrder, TableStatus, TrafficRates, WatchStatus,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -126,6 +128,11 @@ fn status() -> Status {
     }
 }
 
+fn text(status: &Status) -> String {
+    let now = 1_800_000_000;
+    StatusText { status, now }.to_string()
+}
+
 #[test]
 fn everything_an_operator_asks_is_on_one_page() {
     let expected = "\
@@ -141,9 +148,9 @@ room for 1024 services (1 used) and 16384 servers (3 used), 150MB in all
 address 192.0.2.1/24 on eth0:1
 
 shop TCP 192.0.2.1:80 (wlc): 4242 connections, 0/s, 0/s packets in, 0/s out, 0B/s in, 0B/s out
-  server  address        method  state  for     weight  active  inactive  conn/s  pkt/s   B/s
-  web1    10.0.0.1:8080  nat     up     2m5s       100       3        17      12    180  123k
-  web2    10.0.0.2:8080  nat     down   2m5s  - of 100       3        17      12    180  123k
+  server  address        method  state  for   check  flaps    weight  active  inactive  conn/s  pkt/s   B/s
+  web1    10.0.0.1:8080  nat     up     2m5s  -          0       100       3        17      12    180  123k
+  web2    10.0.0.2:8080  nat     down   2m5s  -          0  - of 100       3        17      12    180  123k
   ! web2: CONNECT to 10.0.0.2:8080 timed out after 6 s
   ! web2: the way to 10.0.0.2 is not known (no route, or no MAC address): nothing is sent there
 
@@ -151,7 +158,70 @@ packets 1007
   forwarded        1000
   passed_not_ours  7
 ";
-    assert_eq!(StatusText(&status()).to_string(), expected);
+    assert_eq!(text(&status()), expected);
+}
+
+#[test]
+fn what_needs_attention_is_said_in_words() {
+    let mut status = status();
+    let monitor = |name: &str, passed, code, text: &str, latency_us| MonitorStatus {
+        name: name.into(),
+        passed: Some(passed),
+        advises: false,
+        since_seconds: 61,
+        last: Some(ProbeStatus {
+            code,
+            text: Text::new(text),
+            latency_us,
+        }),
+    };
+    let servers = &mut status.services[0].servers;
+    servers[0].watch = WatchStatus {
+        monitors: vec![
+            monitor("tcp", true, Code::L4Ok, "takes connections", 350),
+            monitor("http", true, Code::L7Ok, "status 200 (OK)", 2_700),
+        ],
+        flaps: 4,
+        climbing: true,
+        ..WatchStatus::default()
+    };
+    servers[1].reason = Some("http: L7STS: status 500".to_owned());
+    servers[1].next_hop = servers[0].next_hop;
+    servers[1].watch = WatchStatus {
+        monitors: vec![
+            monitor("tcp", true, Code::L4Ok, "takes connections", 900_000),
+            monitor("http", false, Code::L7Status, "status 500", 1_250_000),
+            monitor(
+                "http-2",
+                false,
+                Code::L4Timeout,
+                "CONNECT timed out",
+                2_000_000,
+            ),
+        ],
+        flaps: 1,
+        kept: true,
+        order: Some(StandingOrder {
+            order: Order::Weight(5),
+            by: "ann (uid 1000)".to_owned(),
+            given: 1_800_000_000 - 7_200,
+        }),
+        wish: Some("drain".to_owned()),
+        ..WatchStatus::default()
+    };
+    let text = text(&status);
+    let expected = "\
+  server  address        method  state  for   check        flaps    weight  active  inactive  conn/s  pkt/s   B/s
+  web1    10.0.0.1:8080  nat     up     2m5s  L7OK 2ms         4       100       3        17      12    180  123k
+  web2    10.0.0.2:8080  nat     down   2m5s  L4TOUT 2.0s      1  - of 100       3        17      12    180  123k
+  web1: climbs to its weight after a recovery
+  ! web2: weight 5, ordered by ann (uid 1000), 2h0m ago
+  ! web2: has failed, and serves all the same: too few would be left (keep_below)
+  ! web2: http has failed for 1m1s: L7STS: status 500 (1.2s)
+  ! web2: http-2 has failed for 1m1s: L4TOUT: CONNECT timed out (2.0s)
+  ! web2: its agent wants drain
+";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

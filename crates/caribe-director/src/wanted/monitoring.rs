@@ -7,7 +7,7 @@ use std::sync::Arc;
 use caribe_config::config::{
     self, LoadMonitor, MonitorBlock, RealServer, SlowStart, VirtualService,
 };
-use caribe_health::probe::{Check, InterfaceName, Target};
+use caribe_health::probe::{Check, InterfaceName, Target, Through};
 use caribe_health::weight::cadence;
 use caribe_health::{Initial, MonitorName, PoolRules, ServerRules, Settings, Timing};
 
@@ -61,7 +61,7 @@ pub(super) fn servers(block: &VirtualService) -> Result<Vec<WantedServer>, Reaso
             active: own.active,
             server: server(own),
             rules: rules(block, own),
-            monitors: name(plans, own),
+            monitors: name(plans, block, own),
         })
     });
     wanted.collect()
@@ -91,6 +91,8 @@ struct Plan {
     port: Option<u16>,
     source: Option<std::net::IpAddr>,
     interface: Option<InterfaceName>,
+    /// Addressed to the VIP, and led to the server.
+    through_vip: bool,
     advises: bool,
 }
 
@@ -103,6 +105,7 @@ impl Plan {
             port: None,
             source: None,
             interface: None,
+            through_vip: false,
             advises: false,
         }
     }
@@ -115,14 +118,42 @@ impl Plan {
             port: block.port.map(std::num::NonZero::get),
             source: block.source,
             interface,
+            through_vip: block.through_vip,
             ..Plan::new(block.probe.kind(), check, timing(&block.timing))
         });
         Ok(())
     }
 }
 
+impl Plan {
+    /// Whom it is addressed to.
+    fn target(&self, service: &VirtualService, server: &RealServer) -> Target {
+        let at_server = SocketAddr::new(server.address, self.port.unwrap_or(server.port));
+        let (address, through) = if self.through_vip {
+            // A service of all ports leaves ports as they are.
+            let port = Some(service.port).filter(|port| *port != 0);
+            let port = self.port.or(port).unwrap_or(server.port);
+            let through = Through {
+                server: at_server,
+                forwarding: server.forwarding,
+                encapsulation: server.encapsulation,
+            };
+            let vip = SocketAddr::new(service.address.address, port);
+            (vip, Some(through))
+        } else {
+            (at_server, None)
+        };
+        Target {
+            source: self.source,
+            interface: self.interface.clone(),
+            through,
+            ..Target::new(address)
+        }
+    }
+}
+
 /// Addresses the monitors to a server. Of several of a name the second is `NAME-2`.
-fn name(plans: Vec<Plan>, server: &RealServer) -> Vec<Arc<Settings>> {
+fn name(plans: Vec<Plan>, service: &VirtualService, server: &RealServer) -> Vec<Arc<Settings>> {
     let mut used: BTreeMap<&str, u32> = BTreeMap::new();
     let settings = plans.into_iter().map(|plan| {
         let count = used.entry(plan.name).or_default();
@@ -131,15 +162,11 @@ fn name(plans: Vec<Plan>, server: &RealServer) -> Vec<Arc<Settings>> {
             1 => MonitorName::from(plan.name),
             count => MonitorName::from(format!("{}-{count}", plan.name)),
         };
-        let port = plan.port.unwrap_or(server.port);
+        let target = plan.target(service, server);
         Arc::new(Settings {
             name,
             check: plan.check,
-            target: Target {
-                source: plan.source,
-                interface: plan.interface,
-                ..Target::new(SocketAddr::new(server.address, port))
-            },
+            target,
             timing: plan.timing,
             advises: plan.advises,
         })

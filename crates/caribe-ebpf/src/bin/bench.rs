@@ -103,7 +103,9 @@ fn generate(context: &XdpContext) -> Option<u32> {
     let client_port = (1024 + (flow & 0x3fff) as u16).to_be_bytes();
     let local = traffic.destination.to_le_bytes();
     let service = flow.checked_rem(traffic.services)?;
-    let local_port = u16::from_be(traffic.port as u16).wrapping_add(service as u16).to_be_bytes();
+    let local_port = u16::from_be(traffic.port as u16)
+        .wrapping_add(service as u16)
+        .to_be_bytes();
     let (source, destination, source_port, destination_port) = if traffic.is_reply == 1 {
         (local, client, local_port, client_port)
     } else {

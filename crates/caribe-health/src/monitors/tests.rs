@@ -334,9 +334,11 @@ fn the_directors_own_trouble_is_told_once_and_judges_nobody() {
 }
 
 #[test]
-fn an_adviser_reads_and_never_judges() {
+fn an_adviser_reads_and_judges_only_by_an_agents_own_word() {
     let mut monitors = Monitors::new(immediately(8), 0);
+    let six = Duration::from_secs(6);
     let adviser = Settings {
+        timing: Timing::piranha(six, six),
         advises: true,
         ..Settings::clone(&settings(1, 6))
     };
@@ -367,8 +369,31 @@ fn an_adviser_reads_and_never_judges() {
         assert_eq!(told, expected);
         ticket = next;
     }
-    let (effects, _) = round(&mut monitors, ticket, finding(Code::L4Refused), 5);
+    let (effects, mut ticket) = round(&mut monitors, ticket, finding(Code::L4Refused), 5);
     assert_eq!(effects, []);
+    // Its own word counts, and holds while it is not to be reached.
+    let says = |word: &str, code| Finding {
+        reading: Some(agent(word)),
+        ..finding(code)
+    };
+    for (number, (found, verdict)) in (6..).zip([
+        (says("down", Code::L7Status), Some(false)),
+        (finding(Code::L4Refused), None),
+        (says("50%", Code::L7Ok), None),
+        (says("up 50%", Code::L7Ok), Some(true)),
+        (says("stopped", Code::L7Status), Some(false)),
+    ]) {
+        let (effects, next) = round(&mut monitors, ticket, found, number);
+        let verdicts: Vec<bool> = news(&effects)
+            .into_iter()
+            .filter_map(|(_, news)| match news {
+                News::Verdict { passed, .. } => Some(passed),
+                News::Reading(_) => None,
+            })
+            .collect();
+        assert_eq!(verdicts, Vec::from_iter(verdict), "{number}");
+        ticket = next;
+    }
 }
 
 /// One step of a random history.

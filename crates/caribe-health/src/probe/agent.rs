@@ -7,7 +7,8 @@ use super::deadline::Deadline;
 use super::finding::{Found, Reading, Step};
 use super::send_expect::write;
 use super::text::Quoted;
-use super::{Code, Octets, Target, Text, socket};
+use super::way::Way;
+use super::{Code, Octets, Text, socket};
 
 /// Connects to an agent and reads its line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -207,7 +208,7 @@ impl AgentReport {
 }
 
 impl AgentCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let address = target.address;
         let mut stream = socket::connect_tcp(target, deadline).await?;
         if let Some(send) = &self.send {

@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
-use super::{Code, Target, datagram, socket};
+use super::way::Way;
+use super::{Code, datagram, socket};
 
 /// Asks for records of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,14 +177,14 @@ impl DnsCheck {
         DnsReply::Judged(code, format!("{} {kind}: {text}", self.name))
     }
 
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let address = target.address;
         let local = |error: String| Found::new(Code::Local, format_args!("cannot ask: {error}"));
         // The lower half of a random word.
         let random = getrandom::u32().map_err(|error| local(error.to_string()))?;
         let identity = (random & 0xffff) as u16;
         let question = self.question(identity).map_err(local)?;
-        let socket = socket::connect_udp(target)?;
+        let socket = socket::connect_udp(target, deadline).await?;
         let what = format!("DNS query to {address}");
         let reply = datagram::ask(&socket, &question, &what, deadline, |bytes| {
             Some(self.judge(identity, bytes)).filter(|reply| *reply != DnsReply::Stray)
@@ -208,7 +209,7 @@ impl DnsCheck {
 }
 
 /// Sends a question by TCP, with its length before it, and reads one message.
-async fn ask_by_tcp(target: &Target, question: &[u8], deadline: &Deadline) -> Step<Vec<u8>> {
+async fn ask_by_tcp(target: &Way<'_>, question: &[u8], deadline: &Deadline) -> Step<Vec<u8>> {
     let address = target.address;
     let mut stream = socket::connect_tcp(target, deadline).await?;
     let failed = |error: std::io::Error| {

@@ -14,7 +14,8 @@ use super::http::{Answer, Authority, two};
 use super::metered::Metered;
 use super::text::Quoted;
 use super::tls::{Connector, TlsOptions, bracketed};
-use super::{Code, Target, socket};
+use super::way::Way;
+use super::{Code, socket};
 
 /// Asks a gRPC server for the health of one of its services.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,7 +130,7 @@ impl GrpcCheck {
     pub(super) async fn run(
         &self,
         connector: Option<&Connector>,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<Found> {
         let answer = match connector {
@@ -150,7 +151,7 @@ impl GrpcCheck {
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<Answer> {
         let address = target.address;

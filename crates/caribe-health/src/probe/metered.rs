@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::connection::Connection;
 
 /// A connection below a protocol whose crate reads as it likes: whatever the protocol lets a
 /// server repeat (interim responses, pings, empty records), it has a bounded number of bytes for.
 #[derive(Debug)]
 pub(super) struct Metered {
-    stream: TcpStream,
+    stream: Connection,
     left: usize,
 }
 
@@ -19,7 +20,7 @@ impl Metered {
     /// Far more than any answer that a probe reads, and a moment's work.
     const MOST: usize = 1 << 20;
 
-    pub(super) fn new(stream: TcpStream) -> Metered {
+    pub(super) fn new(stream: Connection) -> Metered {
         Metered {
             stream,
             left: Metered::MOST,

@@ -21,6 +21,7 @@
 pub mod agent;
 mod code;
 pub mod command_line;
+mod connection;
 mod datagram;
 mod deadline;
 pub mod dns;
@@ -47,6 +48,7 @@ pub mod tcp;
 mod text;
 pub mod tls;
 pub mod udp;
+mod way;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -69,15 +71,17 @@ use ssh::SshCheck;
 use tcp::TcpCheck;
 use tls::{Connector, TlsCheck, TlsOptions};
 use udp::UdpCheck;
+use way::Way;
 
 pub use code::{Code, Layer, UnknownCode};
 pub use finding::{Finding, Reading};
 pub use load::{Load, LoadError};
 pub use octets::{Octets, OctetsError};
 pub use pattern::{Pattern, PatternError};
-pub use target::{InterfaceName, InterfaceNameError, Target};
+pub use target::{InterfaceName, InterfaceNameError, Target, Through};
 pub use text::Text;
 
+use crate::path::DataPath;
 use finding::{Found, Step};
 
 /// Everything that a probe can do, with all its settings.
@@ -249,12 +253,23 @@ impl Prober {
 
     /// Probes a target; takes `limit` at most, and what it takes to be scheduled.
     pub async fn probe(&self, target: &Target, limit: Duration) -> Finding {
+        self.probe_by(target, limit, None).await
+    }
+
+    /// As [`Prober::probe`], with the data path that a target needs which is reached through its
+    /// VIP.
+    pub async fn probe_by(
+        &self,
+        target: &Target,
+        limit: Duration,
+        path: Option<&DataPath>,
+    ) -> Finding {
         let deadline = Deadline::after(limit);
-        let found = self.run(target, &deadline).await;
+        let found = self.run(&Way::new(target, path), &deadline).await;
         found.unwrap_or_else(|bad| bad).after(deadline.elapsed())
     }
 
-    async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let connector = self.connector.as_ref();
         // Most are in boxes of their own: together they are as large as the largest of them, and
         // TCP's, of which there may be the most, should not be.
@@ -290,7 +305,7 @@ pub async fn probe(check: &Check, target: &Target, limit: Duration) -> Finding {
         Prober::prepare(check.clone()),
     );
     let found = match preparing.await {
-        Ok(Ok(prober)) => prober.run(target, &deadline).await,
+        Ok(Ok(prober)) => prober.run(&Way::plain(target), &deadline).await,
         Ok(Err(error)) => Err(Found::new(Code::Local, error)),
         Err(found) => Err(found),
     };

@@ -8,7 +8,8 @@ use tokio::net::UdpSocket;
 
 use super::deadline::Deadline;
 use super::finding::{Found, Reading, Step};
-use super::{Code, Load, Target, datagram, socket};
+use super::way::Way;
+use super::{Code, Load, datagram, socket};
 
 /// Asks rstatd for the load average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,7 +152,7 @@ pub fn load(statistics: &[u32]) -> Option<Load> {
 }
 
 impl RstatCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let address = target.address.ip();
         if address.is_ipv6() {
             return Err(Found::new(
@@ -159,7 +160,8 @@ impl RstatCheck {
                 format_args!("rstatd is asked over IPv4 only, and {address} is IPv6"),
             ));
         }
-        let portmapper = socket::connect_udp(&target.at_port(self.portmapper))?;
+        let at_portmapper = target.at_port(self.portmapper);
+        let portmapper = socket::connect_udp(&Way::plain(&at_portmapper), deadline).await?;
         for version in VERSIONS {
             let what = format!("READ to the portmapper of {address}");
             let arguments = [RSTATD, version, UDP, 0];
@@ -182,7 +184,7 @@ impl RstatCheck {
                 version,
                 number: 1,
             };
-            let rstatd = socket::connect_udp(&target.at_port(port))?;
+            let rstatd = socket::connect_udp(&Way::plain(&target.at_port(port)), deadline).await?;
             let what = format!("READ to rstatd of {address}");
             match call(&rstatd, statistics, &[], &what, deadline).await? {
                 RpcReply::Success(words) => {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::connection::Connection;
 use super::deadline::Deadline;
 use super::expect::{Expect, Judgement};
 use super::finding::{Found, Step};
 use super::text::Quoted;
-use super::{Code, Octets, Target, socket};
+use super::way::Way;
+use super::{Code, Octets, socket};
 
 /// A line over TCP: connect, send, read, compare.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub struct SendExpectCheck {
 }
 
 impl SendExpectCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let mut stream = socket::connect_tcp(target, deadline).await?;
         if let Some(send) = &self.send {
             write(&mut stream, send.as_bytes(), target, deadline).await?;
@@ -40,9 +41,9 @@ impl SendExpectCheck {
 
 /// Writes a request; the wording is nanny's.
 pub(super) async fn write(
-    stream: &mut TcpStream,
+    stream: &mut Connection,
     bytes: &[u8],
-    target: &Target,
+    target: &Way<'_>,
     deadline: &Deadline,
 ) -> Step<()> {
     let address = target.address;
@@ -62,9 +63,9 @@ pub(super) async fn write(
 }
 
 async fn read(
-    stream: &mut TcpStream,
+    stream: &mut Connection,
     expect: &Expect,
-    target: &Target,
+    target: &Way<'_>,
     deadline: &Deadline,
 ) -> Step<Found> {
     let address = target.address;

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
+use super::connection::Connection;
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
 use super::send_expect::write;
 use super::text::Quoted;
-use super::{Code, Target, socket};
+use super::way::Way;
+use super::{Code, socket};
 
 /// Greets a mail server and takes leave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ fn digits(line: &[u8]) -> Option<(u16, bool)> {
 }
 
 impl SmtpCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let stream = socket::connect_tcp(target, deadline).await?;
         let mut talk = Talk {
             stream,
@@ -152,8 +153,8 @@ impl SmtpCheck {
 
 /// A conversation with a mail server.
 struct Talk<'a> {
-    stream: TcpStream,
-    target: &'a Target,
+    stream: Connection,
+    target: &'a Way<'a>,
     deadline: &'a Deadline,
     /// What came behind the last reply.
     unread: Vec<u8>,

@@ -8,11 +8,14 @@ use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
+use super::connection::{Connection, Datagrams};
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
+use super::way::Way;
 use super::{Code, Target};
+use crate::path::{Lease, Passage, PathError, Transport};
 
-/// A socket bound to the target's source, interface and mark, that never blocks.
+/// A socket bound to the target's source and interface, that never blocks.
 pub(super) fn open(target: &Target, kind: Type, protocol: Option<Protocol>) -> Step<Socket> {
     let failed = |what: String| {
         move |error: io::Error| Found::new(Code::Local, format_args!("cannot {what}: {error}"))
@@ -25,11 +28,6 @@ pub(super) fn open(target: &Target, kind: Type, protocol: Option<Protocol>) -> S
             .bind_device(Some(interface.as_str().as_bytes()))
             .map_err(failed(format!("send by interface {interface}")))?;
     }
-    if let Some(mark) = target.mark {
-        socket
-            .set_mark(mark)
-            .map_err(failed(format!("mark packets with {mark}")))?;
-    }
     if let Some(source) = target.source {
         socket
             .bind(&SocketAddr::new(source, 0).into())
@@ -38,23 +36,56 @@ pub(super) fn open(target: &Target, kind: Type, protocol: Option<Protocol>) -> S
     Ok(socket)
 }
 
+/// A socket for the target's way, and what keeps that way open.
+async fn on_the_way(
+    way: &Way<'_>,
+    transport: Transport,
+    deadline: &Deadline,
+) -> Step<(Socket, Option<Lease>)> {
+    let plain = || {
+        let (kind, protocol) = transport.socket();
+        open(way, kind, Some(protocol)).map(|socket| (socket, None))
+    };
+    let Some(through) = &way.through else {
+        return plain();
+    };
+    let local = |error: PathError| Found::new(Code::Local, error);
+    let Some(path) = way.path() else {
+        return Err(Found::new(
+            Code::Local,
+            "there is no data path to probe through",
+        ));
+    };
+    let server = through.server.ip();
+    let stage = format_args!("no way to {server} (no route, or no MAC address): the wait for it");
+    let hop = deadline.bound(Code::L4Timeout, stage, path.way(server));
+    let hop = hop.await?.map_err(local)?;
+    let stage = "opening a socket for the way through the VIP";
+    let passage = path.socket(transport, way.address, through, way.source, hop);
+    let passage = deadline.bound(Code::Local, stage, passage).await?;
+    match passage.map_err(local)? {
+        Passage::Inside(socket, lease) => Ok((socket, Some(lease))),
+        Passage::Local => plain(),
+    }
+}
+
 /// Connects to the target.
-pub(super) async fn connect_tcp(target: &Target, deadline: &Deadline) -> Step<TcpStream> {
-    let socket = open(target, Type::STREAM, Some(Protocol::TCP))?;
-    let stream = connect(socket, target.address, deadline).await?;
+pub(super) async fn connect_tcp(way: &Way<'_>, deadline: &Deadline) -> Step<Connection> {
+    let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
+    let stream = connect(socket, way.address, deadline).await?;
     // Requests are written whole; waiting for more would only add to the latency.
     stream
         .set_nodelay(true)
-        .map_err(|error| connect_failure(target.address, &error))?;
-    Ok(stream)
+        .map_err(|error| connect_failure(way.address, &error))?;
+    Ok(Connection::new(stream, lease))
 }
 
 /// Sees whether the target takes connections, and has none: what its SYN-ACK gets is a reset.
 /// The acknowledgement that would complete the handshake is put off, and the reset is there
 /// first. So the program behind the port is not troubled at all, there are two packets less, and
 /// nothing of it stays behind on either side.
-pub(super) async fn knock(target: &Target, deadline: &Deadline) -> Step<()> {
-    let socket = open(target, Type::STREAM, Some(Protocol::TCP))?;
+pub(super) async fn knock(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
+    let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
     let prepared = socket
         .set_linger(Some(Duration::ZERO))
         .and_then(|()| socket.set_tcp_quickack(false));
@@ -64,7 +95,9 @@ pub(super) async fn knock(target: &Target, deadline: &Deadline) -> Step<()> {
             format_args!("cannot prepare a connection's reset: {error}"),
         )
     })?;
-    connect(socket, target.address, deadline).await.map(drop)
+    let stream = connect(socket, way.address, deadline).await?;
+    drop(Connection::new(stream, lease));
+    Ok(())
 }
 
 /// The wording is nanny's.
@@ -81,18 +114,19 @@ async fn connect(socket: Socket, address: SocketAddr, deadline: &Deadline) -> St
 }
 
 /// A UDP socket that hears the target only, errors from the network included.
-pub(super) fn connect_udp(target: &Target) -> Step<UdpSocket> {
-    let address = target.address;
-    let socket = open(target, Type::DGRAM, Some(Protocol::UDP))?;
+pub(super) async fn connect_udp(way: &Way<'_>, deadline: &Deadline) -> Step<Datagrams> {
+    let address = way.address;
+    let (socket, lease) = on_the_way(way, Transport::Udp, deadline).await?;
     socket
         .connect(&address.into())
         .map_err(|error| connect_failure(address, &error))?;
-    UdpSocket::from_std(StdUdpSocket::from(socket)).map_err(|error| {
+    let socket = UdpSocket::from_std(StdUdpSocket::from(socket)).map_err(|error| {
         Found::new(
             Code::Local,
             format_args!("cannot wait for a socket: {error}"),
         )
-    })
+    })?;
+    Ok(Datagrams::new(socket, lease))
 }
 
 /// What a failed connection tells.

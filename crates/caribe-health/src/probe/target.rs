@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use caribe_model::{Encapsulation, Forwarding};
 use serde::{Deserialize, Serialize};
 
 /// Whom a probe is addressed to, and what leads its packets there.
@@ -17,10 +18,22 @@ pub struct Target {
     /// The interface that the packets leave and come by (`SO_BINDTODEVICE`).
     #[serde(default)]
     pub interface: Option<InterfaceName>,
-    /// The firewall mark that the packets carry (`SO_MARK`): a probe through the data path is
-    /// addressed to the VIP and finds its one server by it.
+    /// Leads what is addressed to the VIP to one server, as the data plane does.
     #[serde(default)]
-    pub mark: Option<u32>,
+    pub through: Option<Through>,
+}
+
+/// The data's way from a VIP to one server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Through {
+    /// The server. Only NAT has a use for the port.
+    pub server: SocketAddr,
+    /// How packets get there.
+    pub forwarding: Forwarding,
+    /// What a tunnel puts around them.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
 }
 
 impl Target {
@@ -30,7 +43,7 @@ impl Target {
             address,
             source: None,
             interface: None,
-            mark: None,
+            through: None,
         }
     }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
-use super::{Code, Target, socket};
+use super::way::Way;
+use super::{Code, socket};
 
 /// Sees whether the server takes connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct TcpCheck {
 }
 
 impl TcpCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         if self.orderly {
             socket::connect_tcp(target, deadline).await?;
         } else {
@@ -37,7 +38,7 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Duration;
 
-    use super::super::{Check, probe};
+    use super::super::{Check, Target, probe};
     use super::*;
 
     /// Connections that a server got from so many checks.

@@ -19,7 +19,8 @@ use tokio_rustls::client::TlsStream;
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
 use super::metered::Metered;
-use super::{Code, PrepareError, Target, socket};
+use super::way::Way;
+use super::{Code, PrepareError, socket};
 
 /// How a probe's handshake goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,7 +109,7 @@ impl TlsCheck {
     pub(super) async fn run(
         &self,
         connector: &Connector,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<Found> {
         let stream = connector.connect(target, deadline).await?;
@@ -179,7 +180,7 @@ impl Connector {
     /// Connects and shakes hands.
     pub(super) async fn connect(
         &self,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<TlsStream<Metered>> {
         let stream = socket::connect_tcp(target, deadline).await?;

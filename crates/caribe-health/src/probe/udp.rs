@@ -9,7 +9,8 @@ use super::deadline::Deadline;
 use super::expect::Expect;
 use super::finding::{Found, Step};
 use super::text::Quoted;
-use super::{Code, Octets, Target, datagram, socket};
+use super::way::Way;
+use super::{Code, Octets, datagram, socket};
 
 /// Sends a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,9 +43,9 @@ impl UdpExpect {
 }
 
 impl UdpCheck {
-    pub(super) async fn run(&self, target: &Target, deadline: &Deadline) -> Step<Found> {
+    pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         let address = target.address;
-        let socket = socket::connect_udp(target)?;
+        let socket = socket::connect_udp(target, deadline).await?;
         let what = format!("READ to {address}");
         let patience = match &self.expect {
             UdpExpect::Answer(expect) => {

@@ -217,6 +217,23 @@ fn an_agent_weighs_drains_and_takes_out() {
 }
 
 #[test]
+fn an_adviser_counts_only_when_it_speaks_against_the_server() {
+    let monitors = [
+        monitor("tcp"),
+        monitor_with("load", Initial::LastKnown, true),
+    ];
+    let mut state = ServerHealth::new(rules(10), &monitors, None, second(0));
+    judge(&mut state, "tcp", true, 1);
+    assert_eq!(state.standing(), Standing::Up, "nobody waits for it");
+    judge(&mut state, "load", false, 2);
+    assert_eq!(state.standing(), Standing::Down);
+    let trouble = state.trouble().map(|(monitor, _)| monitor.as_str());
+    assert_eq!(trouble, Some("load"));
+    judge(&mut state, "load", true, 3);
+    assert_eq!(state.standing(), Standing::Up);
+}
+
+#[test]
 fn an_order_stands_above_all_but_a_failure() {
     let mut state = ServerHealth::new(rules(8), &[monitor("tcp")], None, second(0));
     assert_eq!(state.claim(Some(Order::Weight(3))), Claim::Awaited);

@@ -14,6 +14,7 @@ mod ping;
 mod program;
 mod rogue;
 mod smtp;
+mod through;
 mod tls;
 mod udp;
 mod way;

@@ -14,46 +14,100 @@ const SCHEDULERS: &[(&str, &[&str])] = &[
     ("ovf", &[]),
     ("sed", &[]),
     ("nq", &[]),
+    ("lblc", &[]),
+    ("lblcr", &[]),
     ("dh", &[]),
     ("sh", &["sh-fallback", "sh-port", "sh-fallback,sh-port"]),
     ("mh", &["mh-fallback", "mh-port", "mh-fallback,mh-port"]),
 ];
 
 /// Forwarding methods of a service's servers, by their numbers.
-const METHODS: &[&[&str]] = &[&["-m"], &["-m"], &["-g"], &["-i"], &["-m", "-g", "-i"]];
+const METHODS: &[&[&str]] = &[
+    &["-m"],
+    &["-m"],
+    &["-m"],
+    &["-g"],
+    &["-i"],
+    &["-m", "-g", "-i"],
+    &["-m", "-g", "-i"],
+    &[
+        "-i --tun-type gre",
+        "-i --tun-type gre --tun-csum",
+        "-i --tun-type gue --tun-port 6080",
+        "-i --tun-type gue --tun-port 6080 --tun-csum",
+    ],
+];
 
-const WEIGHTS: &[u32] = &[0, 1, 1, 1, 2, 3, 4, 5, 10, 100];
+const MARKED_PROTOCOLS: &[&[Protocol]] = &[
+    &[Protocol::Tcp],
+    &[Protocol::Tcp],
+    &[Protocol::Udp],
+    &[Protocol::Tcp, Protocol::Udp],
+];
+
+const MARKED_PORTS: &[&[u16]] = &[&[80, 443], &[8080], &[20, 21, 8000]];
+
+const WEIGHTS: &[u32] = &[0, 1, 1, 1, 2, 3, 4, 5, 10, 100, 1000];
 
 /// What is (probably) in the director's table.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) services: Vec<Service>,
+    /// What gives packets their marks; it stays when the service goes.
+    marks: Vec<MarkRule>,
 }
 
 /// A service.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) family: Family,
-    pub(super) protocol: Protocol,
-    pub(super) vip: u8,
-    pub(super) port: u16,
+    key: Key,
+    /// Where its clients send packets.
+    pub(super) ends: Vec<End>,
     servers: Vec<(u8, u16)>,
     /// What its servers' methods are drawn from.
     methods: &'static [&'static str],
 }
 
+/// What a service is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Address(End),
+    Mark(u8),
+}
+
+/// A VIP's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) protocol: Protocol,
+    pub(super) vip: u8,
+    pub(super) port: u16,
+}
+
 impl Service {
     /// As ipvsadm's option.
     fn words(&self, scenario: u32) -> String {
-        let option = match self.protocol {
-            Protocol::Tcp => "-t",
-            Protocol::Udp => "-u",
-        };
-        let vip = network::vip(self.family, scenario, self.vip);
-        format!(
-            "{option} {}",
-            place(self.family, &vip.to_string(), self.port)
-        )
+        match self.key {
+            Key::Address(End {
+                protocol,
+                vip,
+                port,
+            }) => {
+                let option = match protocol {
+                    Protocol::Tcp => "-t",
+                    Protocol::Udp => "-u",
+                };
+                let vip = network::vip(self.family, scenario, vip);
+                format!("{option} {}", place(self.family, &vip.to_string(), port))
+            }
+            Key::Mark(mark) => {
+                let family = match self.family {
+                    Family::V4 => "",
+                    Family::V6 => " -6",
+                };
+                format!("-f {}{family}", network::mark(scenario, mark))
+            }
+        }
     }
 
     /// The method of a server: one for a whole scenario (see the deviations).
@@ -64,6 +118,39 @@ impl Service {
     fn server_words(&self, server: (u8, u16)) -> String {
         let address = network::server(self.family, server.0).to_string();
         format!("-r {}", place(self.family, &address, server.1))
+    }
+
+    /// A port that its servers may have. Direct routing and tunnels take the service's, whatever is
+    /// said.
+    fn server_port(&self, random: &mut Random) -> u16 {
+        let own = match self.key {
+            Key::Address(end) => end.port,
+            Key::Mark(_) => 0,
+        };
+        *random.one(&[own, own, 8000])
+    }
+
+    /// Settings for `-A` and `-E`: scheduler, persistence and so on.
+    fn settings(&self, random: &mut Random) -> String {
+        let (all_ports, protocol) = match self.key {
+            Key::Address(end) => (end.port == 0, Some(end.protocol)),
+            Key::Mark(_) => (false, None),
+        };
+        let mut words = scheduling(random);
+        // A service of all ports has to be persistent.
+        if (all_ports && !random.once_in(10)) || random.once_in(4) {
+            words += *random.one(&[" -p", " -p 100", " -p 600"]);
+            if random.once_in(2) {
+                words += match self.family {
+                    Family::V4 => *random.one(&[" -M 255.255.255.240", " -M 255.255.255.0"]),
+                    Family::V6 => *random.one(&[" -M 124", " -M 120"]),
+                };
+            }
+        }
+        if protocol != Some(Protocol::Tcp) && random.once_in(4) {
+            words += " -o";
+        }
+        words
     }
 }
 
@@ -82,16 +169,22 @@ impl Table {
         scenario: u32,
         steps: &mut Vec<Step>,
     ) {
+        let family = *random.one(&[Family::V4, Family::V4, Family::V6]);
+        let key = key(random);
+        let ends = match key {
+            Key::Address(end) => ends_of(end),
+            Key::Mark(mark) => self.ends_of_mark(random, family, mark),
+        };
         let service = Service {
-            family: *random.one(&[Family::V4, Family::V4, Family::V6]),
-            protocol: *random.one(&[Protocol::Tcp, Protocol::Tcp, Protocol::Tcp, Protocol::Udp]),
-            vip: random.below(VIPS.into()) as u8,
-            port: *random.one(&[80, 443, 53, 8080]),
+            family,
+            key,
+            ends,
             servers: Vec::new(),
             methods: METHODS[random.below(METHODS.len())],
         };
         let words = service.words(scenario);
-        steps.push(Step::Ipvsadm(format!("-A {words}{}", scheduling(random))));
+        let settings = service.settings(random);
+        steps.push(Step::Ipvsadm(format!("-A {words}{settings}")));
         let known = |other: &Service| other.words(scenario) == words;
         if self.services.iter().any(known) {
             return;
@@ -115,7 +208,7 @@ impl Table {
             0..5 => self.add_server(random, scenario, index, steps),
             5..12 => {
                 let server = service.a_server(random);
-                let settings = settings(random, service.method(server.0));
+                let settings = server_settings(random, service.method(server.0));
                 let server = service.server_words(server);
                 steps.push(Step::Ipvsadm(format!("-e {words} {server}{settings}")));
             }
@@ -125,7 +218,10 @@ impl Table {
                 steps.push(Step::Ipvsadm(format!("-d {words} {server_words}")));
                 self.services[index].servers.retain(|it| *it != server);
             }
-            15..17 => steps.push(Step::Ipvsadm(format!("-E {words}{}", scheduling(random)))),
+            15..17 => {
+                let settings = service.settings(random);
+                steps.push(Step::Ipvsadm(format!("-E {words}{settings}")));
+            }
             17 => {
                 steps.push(Step::Ipvsadm(format!("-D {words}")));
                 self.services.remove(index);
@@ -154,11 +250,10 @@ impl Table {
         steps: &mut Vec<Step>,
     ) {
         let service = &mut self.services[index];
-        // Direct routing and tunnels take the service's port, whatever is said.
-        let port = *random.one(&[service.port, service.port, 8000]);
+        let port = service.server_port(random);
         let server = (random.below(SERVERS.into()) as u8, port);
         let words = (service.words(scenario), service.server_words(server));
-        let settings = settings(random, service.method(server.0));
+        let settings = server_settings(random, service.method(server.0));
         steps.push(Step::Ipvsadm(format!(
             "-a {} {}{settings}",
             words.0, words.1
@@ -166,17 +261,72 @@ impl Table {
         service.servers.push(server);
     }
 
-    /// Firewall marks that services of this table are for.
-    pub(super) fn marks(&self) -> Vec<MarkRule> {
-        Vec::new()
+    /// What gets a mark, with what this service's clients send: two ports of one VIP, as in the
+    /// bundles of HTTP and HTTPS that marks are for, and now and then all rules of an earlier one.
+    fn ends_of_mark(&mut self, random: &mut Random, family: Family, mark: u8) -> Vec<End> {
+        let known = |rule: &&MarkRule| rule.family == family && rule.mark == mark;
+        if !self.marks.iter().any(|rule| known(&rule)) {
+            let vip = random.below(VIPS.into()) as u8;
+            let protocols = *random.one(MARKED_PROTOCOLS);
+            let ports = *random.one(MARKED_PORTS);
+            for (protocol, port) in protocols
+                .iter()
+                .flat_map(|protocol| ports.iter().map(move |port| (*protocol, *port)))
+            {
+                self.marks.push(MarkRule {
+                    family,
+                    protocol,
+                    vip,
+                    port,
+                    mark,
+                });
+            }
+        }
+        let rules = self.marks.iter().filter(known);
+        rules
+            .map(|rule| End {
+                protocol: rule.protocol,
+                vip: rule.vip,
+                port: rule.port,
+            })
+            .collect()
     }
+
+    /// What gives packets their marks.
+    pub(super) fn marks(&self) -> Vec<MarkRule> {
+        self.marks.clone()
+    }
+}
+
+/// What a service is known by: mostly a port of a VIP, now and then all of them, or a mark.
+fn key(random: &mut Random) -> Key {
+    if random.once_in(6) {
+        return Key::Mark(random.between(1, network::MARKS.into()) as u8);
+    }
+    Key::Address(End {
+        protocol: *random.one(&[Protocol::Tcp, Protocol::Tcp, Protocol::Tcp, Protocol::Udp]),
+        vip: random.below(VIPS.into()) as u8,
+        port: *random.one(&[80, 80, 443, 443, 53, 53, 8080, 21, 0]),
+    })
+}
+
+/// Where packets go that are for a service of a port: also to other ports, where it takes those.
+fn ends_of(end: End) -> Vec<End> {
+    let ports: &[u16] = match end.port {
+        0 => &[80, 443, 7000],
+        21 => &[21, 21, 40_000],
+        _ => &[end.port],
+    };
+    let at = |port: &u16| End { port: *port, ..end };
+    ports.iter().map(at).collect()
 }
 
 impl Service {
     /// One of the servers; now and then one that may not be there.
     fn a_server(&self, random: &mut Random) -> (u8, u16) {
         if self.servers.is_empty() || random.once_in(10) {
-            return (random.below(SERVERS.into()) as u8, self.port);
+            let port = self.server_port(random);
+            return (random.below(SERVERS.into()) as u8, port);
         }
         *random.one(&self.servers)
     }
@@ -191,11 +341,19 @@ fn scheduling(random: &mut Random) -> String {
     format!(" -s {name} -b {}", random.one(flags))
 }
 
-/// A server's forwarding method and weight.
-fn settings(random: &mut Random, method: &str) -> String {
+/// A server's forwarding method, weight and thresholds.
+fn server_settings(random: &mut Random, method: &str) -> String {
     let mut words = format!(" {method}");
     if !random.once_in(4) {
         words += &format!(" -w {}", random.one(WEIGHTS));
+    }
+    if random.once_in(5) {
+        let upper = random.between(1, 6);
+        words += &format!(" -x {upper}");
+        if random.once_in(2) {
+            // One too many now and then: it must be refused.
+            words += &format!(" -y {}", random.between(0, upper + 1));
+        }
     }
     words
 }

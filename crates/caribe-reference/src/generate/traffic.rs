@@ -139,13 +139,20 @@ impl Traffic {
             return None;
         }
         let service = random.one(&table.services);
+        let end = *random.one(&service.ends);
+        // Some clients come again and again: persistence and hashes are about them.
+        let client = if random.once_in(2) {
+            random.between(1, 250)
+        } else {
+            *random.one(&[7, 9, 23])
+        };
         Some(Flow {
             family: service.family,
-            protocol: service.protocol,
-            client: random.between(1, 250) as u8,
+            protocol: end.protocol,
+            client: client as u8,
             client_port: self.next_port(),
-            vip: service.vip,
-            port: service.port,
+            vip: end.vip,
+            port: end.port,
         })
     }
 

@@ -334,11 +334,14 @@ fn rates(rates: &TrafficRates) -> Rates {
 /// A connection, if it is of a protocol that IPVS has.
 fn connection(live: &LiveConnection) -> Option<Connection> {
     let known = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-    let protocol = known
+    let transport = known
         .into_iter()
-        .find(|protocol| protocol.number() == live.protocol)?;
+        .find(|protocol| protocol.number() == live.protocol)
+        .map(ConnectionProtocol::Transport);
+    // The template of a firewall mark has no protocol.
+    let mark = (live.template && live.protocol == 0).then_some(ConnectionProtocol::Mark);
     Some(Connection {
-        protocol: ConnectionProtocol::Transport(protocol),
+        protocol: transport.or(mark)?,
         expires: live.left.as_secs(),
         state: live.state.clone(),
         client: live.client,

@@ -49,8 +49,13 @@ impl Bed {
 
     /// As [`Bed::start`], without waiting for any server to serve.
     pub(crate) fn start_unwell(name: &str, file: &LvsCf) -> Bed {
+        Bed::start_unwell_with_body(name, file, 0)
+    }
+
+    /// As [`Bed::with_body`], without waiting for any server to serve.
+    pub(crate) fn start_unwell_with_body(name: &str, file: &LvsCf, length: u64) -> Bed {
         let (net, alone) = network(name, 1500);
-        Bed::built(net, alone, file, 0)
+        Bed::built(net, alone, file, length)
     }
 
     /// As [`Bed::with_body`], on a network that is there.
@@ -73,9 +78,13 @@ impl Bed {
             .map(|(host, index)| {
                 prepare(&net.lab, host, index, file);
                 let echoes = echoes(file, index);
+                let nginx = Nginx::start(host, &PORTS, body.as_ref()).expect("nginx");
+                for page in &file.well {
+                    nginx.set_well(page, true).expect("it is told");
+                }
                 Server {
                     host: host.clone(),
-                    nginx: Some(Nginx::start(host, &PORTS, body.as_ref()).expect("nginx")),
+                    nginx: Some(nginx),
                     _echo: UdpEcho::start(host, &echoes).expect("a UDP echo"),
                 }
             })
@@ -92,6 +101,12 @@ impl Bed {
 
     pub(crate) fn client(&self) -> &Host {
         &self.net.client
+    }
+
+    /// Has a server's `/health/NAME` say that it is well, or answer with status 500.
+    pub(crate) fn well(&self, index: usize, name: &str, well: bool) {
+        let nginx = self.servers[index].nginx.as_ref().expect("nginx runs");
+        nginx.set_well(name, well).expect("it is told");
     }
 
     /// Starts the web server of a real server anew.
@@ -156,7 +171,7 @@ pub(crate) fn client_address(v6: bool) -> IpAddr {
 
 /// Prepares a real server for the VIPs of all methods. The second one hides its VIPs by
 /// nftables, the others by sysctls.
-fn prepare(lab: &Lab, host: &Host, index: u8, file: &LvsCf) {
+pub(crate) fn prepare(lab: &Lab, host: &Host, index: u8, file: &LvsCf) {
     let arp = if index == 1 { "nftables" } else { "sysctl" };
     for method in ["direct", "tunnel"] {
         let vips = file.vips(method);
@@ -192,7 +207,7 @@ fn restore(lab: &Lab, host: &Host) {
     assert!(!lo.contains("fd00:1::20"), "a VIP is left: {lo}");
 }
 
-fn real_server(lab: &Lab, host: &Host, verb: &str) -> caribe_lab::Command {
+pub(crate) fn real_server(lab: &Lab, host: &Host, verb: &str) -> caribe_lab::Command {
     let pins = lab
         .pin_directory(host.name())
         .expect("a directory for pins");

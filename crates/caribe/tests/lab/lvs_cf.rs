@@ -178,6 +178,8 @@ pub(crate) struct LvsCf {
     /// More statements outside all blocks.
     pub(crate) more: String,
     pub(crate) blocks: Vec<Block>,
+    /// Pages below `/health/` by which every server is well from the start.
+    pub(crate) well: Vec<&'static str>,
 }
 
 impl LvsCf {
@@ -196,6 +198,7 @@ impl LvsCf {
             interface: "eth0",
             more: String::new(),
             blocks: services.iter().map(block).collect(),
+            well: Vec::new(),
         }
     }
 

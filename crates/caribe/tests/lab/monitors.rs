@@ -1,6 +1,5 @@
-//! What monitors and operators say, under load.
+//! Servers that answer with an error, and the sorry server, under load.
 
-use std::fs;
 use std::time::Duration;
 
 use caribe_director::ServerState;
@@ -10,12 +9,17 @@ use caribe_lab::{Curl, Wrk};
 use crate::bed::Bed;
 use crate::director::SOON;
 use crate::lvs_cf::{Balanced, LvsCf, Way};
-use crate::spread::{ask, shares};
+use crate::spread::shares;
 
 const SERVICE: Balanced = Balanced::tcp4(Way::Nat);
 
 /// Connections of the load; each may lose the request that is in flight when its server goes.
 const CONNECTIONS: u32 = 4;
+
+/// Interval times `fall` of the file below.
+const NOTICED: Duration = Duration::from_millis(600);
+/// What a probe, a table and the test's own look may take on a busy machine.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// web1 and web2 with a page that says how they are; web3 is the sorry server.
 fn file() -> LvsCf {
@@ -26,9 +30,9 @@ fn file() -> LvsCf {
     sorry_server = {}
     sorry_port = {}
     monitor http {{
-        path = /upload/health
+        path = /health/shop
         status = 200
-        interval = 1
+        interval = 200ms
         timeout = 1
         rise = 1
         fall = 3
@@ -39,16 +43,9 @@ fn file() -> LvsCf {
     file
 }
 
-/// A server's page is there, or answers with an error.
+/// A server's page says that it is well, or answers with status 500.
 fn well(bed: &Bed, index: usize, well: bool) {
-    let nginx = bed.servers[index].nginx.as_ref().expect("nginx runs");
-    let page = nginx.upload("health");
-    let done = if well {
-        fs::write(&page, "well\n")
-    } else {
-        fs::remove_file(&page)
-    };
-    done.expect("the page is as it should be");
+    bed.well(index, "shop", well);
 }
 
 /// Waits until requests to the VIP are answered by exactly these.
@@ -78,14 +75,14 @@ fn servers_that_answer_with_an_error_leave_and_the_sorry_server_comes_and_goes()
     let (url, client) = (SERVICE.url(), bed.client().clone());
     let report = std::thread::scope(|scope| {
         let load = Wrk::new(CONNECTIONS).connection_per_request();
-        let wrk = scope.spawn(move || load.run(&client, &url, Duration::from_secs(25)));
+        let wrk = scope.spawn(move || load.run(&client, &url, Duration::from_secs(12)));
+        let limit = NOTICED + GRACE;
         well(&bed, 0, false);
-        // Three checks, a second apart, and a table.
-        until_served_by(&bed, &["web2"], Duration::from_secs(8));
+        until_served_by(&bed, &["web2"], limit);
         well(&bed, 1, false);
-        until_served_by(&bed, &["web3"], Duration::from_secs(8));
+        until_served_by(&bed, &["web3"], limit);
         well(&bed, 0, true);
-        until_served_by(&bed, &["web1"], Duration::from_secs(8));
+        until_served_by(&bed, &["web1"], limit);
         wrk.join().expect("wrk's thread").expect("wrk ran")
     });
     let changes = 4;
@@ -104,37 +101,6 @@ fn servers_that_answer_with_an_error_leave_and_the_sorry_server_comes_and_goes()
     let web2 = &status.services[0].servers[1];
     assert_eq!(web2.state, ServerState::Down, "{web2:?}");
     let reason = web2.reason.as_deref().unwrap_or_default();
-    assert!(reason.starts_with("http: L7STS: "), "{reason}");
-    bed.leave();
-}
-
-#[test]
-fn an_operators_order_stands_over_a_kill_until_it_is_lifted() {
-    let file = LvsCf::rr(&[SERVICE]);
-    let mut bed = Bed::start("orders", &file);
-    let order = |bed: &Bed, verb: &str| {
-        let said = bed.director.ask(&["server", verb, "nat4tcp", "web2"]);
-        let said = said.expect("the order is taken");
-        assert!(said.contains("web2 (10."), "{said}");
-    };
-    order(&bed, "maintenance");
-    let two = shares(&[("web1", 5), ("web3", 5)]);
-    assert_eq!(ask(bed.client(), SERVICE, 10), two);
-    bed.director.kill();
-    bed.director.launch(&[]);
-    bed.director.wait_until_answers();
-    assert_eq!(ask(bed.client(), SERVICE, 10), two);
-    let status = bed.director.status();
-    let web2 = &status.services[0].servers[1];
-    assert_eq!(web2.state, ServerState::Maintenance, "{web2:?}");
-    let given = web2.watch.order.as_ref().expect("it stands");
-    assert!(given.by.contains("uid 0"), "{given:?}");
-    order(&bed, "ready");
-    bed.director.wait_until(None, true, SOON);
-    let all = shares(&[("web1", 3), ("web2", 3), ("web3", 3)]);
-    assert_eq!(ask(bed.client(), SERVICE, 9), all);
-    let history = bed.director.ask(&["server", "history", "nat4tcp", "web2"]);
-    let history = history.expect("its history");
-    assert!(history.contains("ready, ordered by"), "{history}");
+    assert!(reason.starts_with("http: L7STS: status 500"), "{reason}");
     bed.leave();
 }

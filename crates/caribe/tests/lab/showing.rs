@@ -1,12 +1,13 @@
 //! What the director shows is what happened.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use caribe_dataplane::Explanation;
 use caribe_lab::{Host, wait};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, client_address};
 use crate::director::SOON;
 use crate::lvs_cf::{Balanced, LvsCf, Way};
 use crate::spread::ask;
@@ -124,6 +125,7 @@ fn the_listing_and_the_status_count_what_was_sent() {
     assert_eq!(forwarded.iter().sum::<u64>(), packets, "{verdicts:?}");
 
     shown_for_people(&bed, &file);
+    explained(&bed, &file, &mut held);
 
     // Established connections are inactive once they are closed.
     drop(held);
@@ -137,6 +139,48 @@ fn the_listing_and_the_status_count_what_was_sent() {
     })
     .expect("none is active");
     bed.leave();
+}
+
+/// `caribe explain` tells who gets the next connection, and asking gives it to nobody.
+fn explained(bed: &Bed, file: &LvsCf, held: &mut Vec<Held>) {
+    for service in file.services() {
+        let client = SocketAddr::new(client_address(service.place().is_ipv6()), 4000);
+        let (client, place) = (client.to_string(), service.place().to_string());
+        let protocol = if service.udp { "udp" } else { "tcp" };
+        let words = ["explain", protocol, &client, &place];
+        let text = bed.director.ask(&words).expect("an explanation");
+        let rotation = "scheduler   takes the next of a cycle of 3, after ";
+        for line in [
+            "verdict     is forwarded: ",
+            rotation,
+            "next hop    ",
+            "makes       a con",
+        ] {
+            assert!(text.contains(line), "no `{line}` in:\n{text}");
+        }
+        let words = [&words[..], &["--json"]].concat();
+        let json = bed.director.ask(&words).expect("an explanation");
+        let said: Explanation = serde_json::from_str(&json).expect("an explanation");
+        let server = said.server.expect("somebody gets it").key;
+        if !service.udp {
+            let mut next = Held::open(bed.client(), service);
+            let index = (0..3).find(|index| service.server(*index).ip() == server.address);
+            let name = format!("web{}", index.expect("one of its servers") + 1);
+            assert_eq!(next.ask(), name, "{service}: {text}");
+            held.push(next);
+        }
+    }
+    let refused = bed.director.ask(&[
+        "explain",
+        "tcp",
+        "10.1.0.1:1",
+        "10.1.0.2:80",
+        "--interface",
+        "eth7",
+    ]);
+    let refused = refused.expect_err("there is no such interface").to_string();
+    let words = "the director does not balance on interface eth7, but on eth0, eth1";
+    assert!(refused.contains(words), "{refused}");
 }
 
 /// `caribe status` for people, and one service of `caribe ipvsadm`.

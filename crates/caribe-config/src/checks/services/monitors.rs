@@ -20,7 +20,7 @@ pub(super) fn check(service: &VirtualService, origin: &Origin<'_, '_>, report: &
     for (block, at) in watched(&service.monitors, section) {
         timing(block, at, report);
         for (server, _) in servers() {
-            if !fits(block, server, at, report) {
+            if !fits(block, service, server, at, report) {
                 break; // once is enough
             }
         }
@@ -28,7 +28,7 @@ pub(super) fn check(service: &VirtualService, origin: &Origin<'_, '_>, report: &
     for (server, server_section) in servers() {
         for (block, at) in watched(&server.monitors, server_section) {
             timing(block, at, report);
-            fits(block, server, at, report);
+            fits(block, service, server, at, report);
         }
         piranha(service, server, section, report);
     }
@@ -161,6 +161,7 @@ fn timing(block: &MonitorBlock, section: &Section<'_>, report: &mut Report<'_>) 
 /// Whether a block can watch a server; tells why not.
 fn fits(
     block: &MonitorBlock,
+    service: &VirtualService,
     server: &RealServer,
     section: &Section<'_>,
     report: &mut Report<'_>,
@@ -179,9 +180,11 @@ fn fits(
             .hint("add the `port` that is checked");
         return false;
     }
+    if block.through_vip {
+        return fits_through(block, service, server, section, report);
+    }
     if let Some(source) = block.source
         && Family::from(source) != Family::from(server.address)
-        && !block.through_vip
     {
         report
             .error(
@@ -196,4 +199,47 @@ fn fits(
         return false;
     }
     true
+}
+
+/// The same for a check that goes through the VIP.
+fn fits_through(
+    block: &MonitorBlock,
+    service: &VirtualService,
+    server: &RealServer,
+    section: &Section<'_>,
+    report: &mut Report<'_>,
+) -> bool {
+    let vip = service.address.address;
+    if block.interface.is_some() {
+        report
+            .error(
+                section.span("interface"),
+                "through-interface",
+                "a check with `through = vip` goes the way of the data, by no other interface",
+            )
+            .hint("remove `interface`, or check the server itself: `through = server`");
+        return false;
+    }
+    let family = block.source.map_or(server.address, |source| source);
+    if Family::from(family) == Family::from(vip) {
+        return true;
+    }
+    match block.source {
+        Some(source) => report.error(
+            section.span("source"),
+            "mixed-families",
+            format!("checks through the VIP {vip} cannot come from {source}"),
+        ),
+        None => report.error(
+            section.span("through"),
+            "mixed-families",
+            format!(
+                "checks through the VIP {vip} need a `source` of its family: the way to server \
+                 `{}`, {}, has one of the other",
+                server.name, server.address
+            ),
+        ),
+    }
+    .hint("write an address of this machine of the VIP's family as `source`");
+    false
 }

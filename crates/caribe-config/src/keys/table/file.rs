@@ -34,6 +34,10 @@ pub(super) const KEYS: &[Key] = &[
             "1: a reload of this file leaves in place what was changed by hand, with `ipvsadm`; \
              0: it drops it.",
         ),
+    global("control_group", Kind::Text).caribe().meaning(
+        "Name or number of the group whose members may ask and order the director as root may: \
+             `caribe status`, `ipvsadm` and so on. Without it root alone may.",
+    ),
     global("tcp_timeout", IDLE_TIMEOUT)
         .default("0")
         .seconds()

@@ -1,6 +1,6 @@
 //! `monitor` blocks.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{INT_MAX, in_monitor};
 
@@ -66,16 +66,18 @@ pub(super) const KEYS: &[Key] = &[
     in_monitor("through", Kind::Word(&["server", "vip"]))
         .default("server")
         .monitors(WITH_PATH)
-        .not_yet(Topic::DataPath)
         .meaning(
             "`vip`: the check is addressed to the VIP and goes the way of the data to this \
-             server, so that a server which does not accept the VIP, or a broken tunnel, is \
-             found.",
+             server, so that a server which does not accept the VIP, a broken tunnel, or with \
+             NAT a wrong gateway is found. `port` is then one of the VIP's.",
         ),
     in_monitor("source", Kind::Address)
         .monitors(WITH_SOCKET)
         .fallback(Fallback::Derived("what the route says"))
-        .meaning("Source address of the checks, one of the director's own."),
+        .meaning(
+            "Source address of the checks, one of the director's own. With `through = vip` and \
+             NAT it is the VIP where that is here.",
+        ),
     in_monitor("interface", Kind::Interface)
         .monitors(WITH_SOCKET)
         .fallback(Fallback::Derived("what the route says"))

@@ -51,7 +51,6 @@ pub(super) const GLOBAL: &[Key] = &[
          over without connection sync then goes on with what it finds.",
     ),
     for_the_file("sloppy_sctp", Kind::Boolean, "0")
-        .not_yet(Topic::Sctp)
         .meaning("1: any SCTP packet but an ABORT opens a connection, not the INIT alone."),
     for_the_file("secure_tcp", DEFENCE, "0").meaning(
         "A TCP connection counts as established, with the long timeout, only once the server's \
@@ -78,25 +77,21 @@ pub(super) const GLOBAL: &[Key] = &[
             "1: a packet from a NAT server that belongs to no connection is answered with port \
          unreachable.",
         ),
-    for_the_file("schedule_icmp", Kind::Boolean, "0")
-        .not_yet(Topic::Icmp)
-        .meaning(
-            "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
-         connection would be.",
-        ),
-    for_the_file("pmtu_disc", Kind::Boolean, "1")
-        .not_yet(Topic::Icmp)
-        .meaning(
-            "1: a packet that is too big for the way to its server and must not be fragmented is \
-         answered with the size that fits. 0: the tunnel's header allows fragments.",
-        ),
+    for_the_file("schedule_icmp", Kind::Boolean, "0").meaning(
+        "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
+         connection would be, and makes the connection.",
+    ),
+    for_the_file("pmtu_disc", Kind::Boolean, "1").meaning(
+        "1: a packet that is too big for the tunnel to its server and must not be fragmented is \
+         answered with the size that fits. 0: it is not. The tunnel's IPv4 header allows fragments \
+         then, which routers on the way may make; a packet that does not fit the director's own \
+         link is dropped, and counted as `dropped_too_big`.",
+    ),
     for_the_file("lblc_expiration", EXPIRATION, "86400")
         .seconds()
-        .not_yet(Topic::Lblc)
         .meaning("How long `lblc` remembers the server of a destination that nobody asks for."),
     for_the_file("lblcr_expiration", EXPIRATION, "86400")
         .seconds()
-        .not_yet(Topic::Lblc)
         .meaning("The same for `lblcr`."),
 ];
 
@@ -105,12 +100,8 @@ pub(super) const OF_A_SERVICE: &[Key] = &[
     for_a_service("expire_quiescent_template", Kind::Boolean),
     for_a_service("conn_reuse_mode", REUSE),
     for_a_service("sloppy_tcp", Kind::Boolean),
-    for_a_service("sloppy_sctp", Kind::Boolean)
-        .not_yet(Topic::Sctp)
-        .neutral(&["0"]),
+    for_a_service("sloppy_sctp", Kind::Boolean),
     for_a_service("secure_tcp", DEFENCE),
     for_a_service("cache_bypass", Kind::Boolean),
-    for_a_service("pmtu_disc", Kind::Boolean)
-        .not_yet(Topic::Icmp)
-        .neutral(&["1"]),
+    for_a_service("pmtu_disc", Kind::Boolean),
 ];

@@ -2,7 +2,7 @@
 
 use caribe_model::{SchedulerFlags, TableSize};
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{FORWARDING, INT_MAX, SECONDS, TUNNEL, TUNNEL_CHECKSUM, TUNNEL_PORT, in_virtual};
 
@@ -38,8 +38,6 @@ pub(super) const KEYS: &[Key] = &[
     ),
     in_virtual("protocol", Kind::Word(&["tcp", "udp", "sctp"]))
         .default("tcp")
-        .not_yet(Topic::Sctp)
-        .neutral(&["udp"])
         .meaning("Transport protocol."),
     in_virtual("scheduler", Kind::Scheduler)
         .default("wlc")
@@ -122,11 +120,13 @@ pub(super) const KEYS: &[Key] = &[
         .caribe()
         .default("0")
         .unit("bytes")
-        .not_yet(Topic::MssClamp)
         .meaning(
-            "The largest TCP segment that a client may be asked to take: larger ones in its SYN \
-             are lowered. `auto`: what fits the path to the server, its tunnel's headers counted; \
-             0: the SYN stays as it is.",
+            "The largest segment size that a SYN may announce; a larger one is lowered. In the \
+             client's SYN, by every method, it limits the segments of the server; in the SYN/ACK \
+             of a NAT server, those of the client. By direct routing and tunnels the server's \
+             SYN/ACK does not pass the director, so what the client sends through a tunnel has to \
+             be limited on the server (`ip route change ... advmss`). `auto`: what fits the path \
+             to the server, its tunnel's headers counted; 0: nothing is lowered.",
         ),
     in_virtual("drain_timeout", SECONDS)
         .caribe()

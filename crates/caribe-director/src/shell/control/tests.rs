@@ -89,6 +89,13 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
                     });
                     answer.send(results.collect()).expect("asked for");
                 }
+                Query::Explain(question, answer) => {
+                    let said = match question.check() {
+                        Ok(()) => Err(ExplainError::Failed("no kernel".to_owned())),
+                        Err(impossible) => Err(ExplainError::from(impossible)),
+                    };
+                    answer.send(said).expect("asked for");
+                }
                 Query::Save(answer) => {
                     answer.send(Err("changed".to_owned())).expect("asked for");
                 }
@@ -171,6 +178,26 @@ async fn answers_what_the_actor_says_and_leaves_no_socket() {
         answer.contains("there is no active real server 10.0.0.1:80"),
         "{answer}"
     );
+    let asked = |vip: &str| {
+        let question = Question {
+            protocol: Protocol::Tcp,
+            client: "198.51.100.7:4000".parse().expect("an address"),
+            vip: vip.parse().expect("an address"),
+            tcp_flags: 2,
+            payload: 0,
+            interface: None,
+        };
+        send("POST", ControlPaths::EXPLAIN, &question)
+    };
+    let answer = exchange(&path, &asked("192.0.2.1:80")).await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    let answer = exchange(&path, &asked("[2001:db8::1]:80")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("not of one address family"), "{answer}");
+    let wrong = send("POST", ControlPaths::EXPLAIN, &"tcp");
+    let answer = exchange(&path, &wrong).await;
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+
     let wrong = send("POST", ControlPaths::ORDERS, &"drain");
     let answer = exchange(&path, &wrong).await;
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");

@@ -17,7 +17,8 @@ use super::finding::{Found, Step};
 use super::metered::Metered;
 use super::text::Quoted;
 use super::tls::{Connector, TlsOptions, bracketed};
-use super::{Code, Octets, Pattern, Target, socket};
+use super::way::Way;
+use super::{Code, Octets, Pattern, socket};
 
 pub use status::{StatusRanges, StatusRangesError};
 pub use words::{Authority, Field, Method, RequestTarget, WordError};
@@ -137,7 +138,7 @@ impl HttpCheck {
     pub(super) async fn run(
         &self,
         connector: Option<&Connector>,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<Found> {
         let answer = match connector {
@@ -165,7 +166,7 @@ impl HttpCheck {
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-        target: &Target,
+        target: &Way<'_>,
         deadline: &Deadline,
     ) -> Step<Answer> {
         let address = target.address;
@@ -199,7 +200,7 @@ impl HttpCheck {
     }
 
     /// The request, in the form of its version.
-    fn request(&self, target: &Target) -> Step<Request<()>> {
+    fn request(&self, target: &Way<'_>) -> Step<Request<()>> {
         let (scheme, usual_port) = match self.tls {
             Some(_) => ("https", 443),
             None => ("http", 80),
@@ -259,6 +260,7 @@ fn local(error: &http::Error) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::Target;
 
     fn answer(status: u16, body: &[u8]) -> Answer {
         Answer {
@@ -303,7 +305,7 @@ mod tests {
             headers: vec![Field::new("X-Probe", "yes").expect("a field")],
             ..HttpCheck::default()
         };
-        let request = check.request(&target).expect("a request");
+        let request = check.request(&Way::plain(&target)).expect("a request");
         assert_eq!(request.headers()["host"], "[2001:db8::1]:8080");
         assert_eq!(request.headers()["x-probe"], "yes");
         assert_eq!(request.uri(), "/");
@@ -312,7 +314,7 @@ mod tests {
             host: Some(Authority::try_from("www.example.org".to_owned()).expect("a host")),
             ..check
         };
-        let request = check.request(&target).expect("a request");
+        let request = check.request(&Way::plain(&target)).expect("a request");
         assert_eq!(request.uri(), "http://www.example.org/");
     }
 }
