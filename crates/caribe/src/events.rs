@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use caribe_director::{ControlPaths, Happening, HappeningsPage, Told, What};
-use caribe_health::Standing;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use caribe_health::probe::Finding;
+use caribe_health::{MonitorName, Standing};
 
 use crate::arguments::EventsArguments;
 use crate::client::{Client, ClientError};
+use crate::moment::utc;
 use crate::output;
 
 const NAME: &str = "caribe events";
@@ -72,7 +72,7 @@ fn line(told: &Told) -> String {
         what,
         ..
     } = &told.happening;
-    let at = moment(told.at);
+    let at = utc(told.at / 1000);
     let whom = match (what.server(), server_name) {
         (Some(server), Some(own)) => format!("{own} ({server}) in {name} ({service})"),
         (Some(server), None) => format!("{server} in {name} ({service})"),
@@ -95,10 +95,7 @@ fn line(told: &Told) -> String {
             passed,
             finding,
             ..
-        } => {
-            let verdict = if *passed { "passes" } else { "fails" };
-            format!("{monitor} {verdict}: {finding}")
-        }
+        } => verdict(monitor, *passed, finding),
         What::Order { order, by, .. } => {
             let order = order.map_or("ready".to_owned(), |order| order.to_string());
             format!("{order}, ordered by {by}")
@@ -109,13 +106,10 @@ fn line(told: &Told) -> String {
     format!("{at} {whom}: {happened}")
 }
 
-/// Milliseconds since 1970 as a date and a time of UTC.
-fn moment(milliseconds: u64) -> String {
-    let seconds = i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX);
-    let date = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    let text = date.and_then(|date| date.format(&Rfc3339).ok());
-    // A clock that is set beyond the year 9999.
-    text.unwrap_or_else(|| format!("{seconds} s after 1970"))
+/// What a monitor thinks, and why.
+pub(crate) fn verdict(monitor: &MonitorName, passed: bool, finding: &Finding) -> String {
+    let verdict = if passed { "passes" } else { "fails" };
+    format!("{monitor} {verdict}: {finding}")
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod explain;
 mod import;
 mod ipvsadm;
 mod logging;
+mod moment;
 mod names;
 mod output;
 mod real_server;

@@ -12,6 +12,8 @@ use caribe_model::{ServerKey, ServiceKey};
 
 use crate::arguments::{ServerArguments, ServerVerb, Whom};
 use crate::client::{Client, ClientError};
+use crate::events::verdict;
+use crate::moment::{now, utc};
 use crate::output;
 
 const NAME: &str = "caribe server";
@@ -122,8 +124,8 @@ fn history(client: &Client, whom: &Whom) -> Result<String, ServerError> {
             server.name, service.name, service.key
         );
         for past in found.iter().flat_map(|history| &history.past) {
-            let ago = past.seconds_ago;
-            let _ = writeln!(text, "  {ago:>6} s ago  {}", told(&past.what));
+            let at = utc(now().saturating_sub(past.seconds_ago));
+            let _ = writeln!(text, "  {at}  {}", told(&past.what));
         }
     }
     Ok(text)
@@ -132,10 +134,12 @@ fn history(client: &Client, whom: &Whom) -> Result<String, ServerError> {
 fn told(what: &Occurrence) -> String {
     match what {
         Occurrence::Verdict {
-            monitor, finding, ..
-        } => format!("{monitor}: {finding}"),
+            monitor,
+            passed,
+            finding,
+        } => verdict(monitor, *passed, finding),
         Occurrence::Standing(Standing::Up) => "up".to_owned(),
-        Occurrence::Standing(Standing::Down) => "down".to_owned(),
+        Occurrence::Standing(Standing::Down) => "DOWN".to_owned(),
         Occurrence::Standing(Standing::Checking) => "checking".to_owned(),
         Occurrence::Agent(report) => {
             let mut words = Vec::new();

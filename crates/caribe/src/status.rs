@@ -6,6 +6,7 @@ use caribe_director::{ControlPaths, Status, StatusText};
 
 use crate::arguments::StatusArguments;
 use crate::client::Client;
+use crate::moment::now;
 use crate::output;
 
 pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
@@ -35,12 +36,4 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Seconds since 1970, for the age of what carries a date.
-#[expect(clippy::disallowed_methods, reason = "formatting at the border")]
-fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    // Before 1970 nothing has an age.
-    since.map_or(0, |since| since.as_secs())
 }

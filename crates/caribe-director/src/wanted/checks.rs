@@ -1,8 +1,8 @@
 //! What a configuration says of a check, as a check.
 
 use caribe_config::config::{
-    self, BodyMatch, CommandLine as Words, Expectation, Http, LoadMonitor, Monitor, MonitorKind,
-    Probe, Tls, Trust, VirtualService,
+    self, BodyMatch, CommandLine as Words, Expectation, Http, LoadMonitor, MonitorKind, Probe, Tls,
+    Trust, VirtualService,
 };
 use caribe_health::probe::agent::AgentCheck;
 use caribe_health::probe::command_line::CommandLine;
@@ -13,7 +13,8 @@ use caribe_health::probe::http::{
     Authority, BodyCheck, Field, HttpCheck, HttpVersion, Method, RequestTarget, StatusRanges,
 };
 use caribe_health::probe::ping::PingCheck;
-use caribe_health::probe::program::{ProgramCheck, ProgramOutput, ProgramVerdict};
+use caribe_health::probe::piranha::{self, PiranhaKeys};
+use caribe_health::probe::program::{ProgramCheck, ProgramVerdict};
 use caribe_health::probe::rstat::RstatCheck;
 use caribe_health::probe::rwho::RwhoCheck;
 use caribe_health::probe::send_expect::SendExpectCheck;
@@ -34,49 +35,24 @@ fn because(error: impl std::fmt::Display) -> Reason {
 /// Piranha's check of a service's servers; `None` when there is none.
 pub(super) fn piranha(block: &VirtualService) -> Result<Option<Check>, Reason> {
     let monitor = &block.monitor;
-    if let Some(words) = &monitor.send_program
-        && monitor.kind != MonitorKind::None
-    {
-        let output = expected(monitor)?.map(|expect| match expect {
-            Expect::Anything => ProgramOutput::Anything,
-            Expect::Prefix(octets) => ProgramOutput::Exactly(octets),
-            Expect::Regex(pattern) => ProgramOutput::Regex(pattern),
-        });
-        return Ok(Some(Check::Program(ProgramCheck {
-            command: command(words)?,
-            verdict: ProgramVerdict::Output(output),
-        })));
-    }
-    let send = monitor.send.clone().map(Octets::new);
-    let expect = expected(monitor)?;
-    let says_nothing = send.is_none() && expect.is_none();
-    Ok(match (monitor.kind, block.protocol) {
-        (MonitorKind::None, _) => None,
-        (MonitorKind::Piranha, Protocol::Udp) => Some(Check::Udp(UdpCheck {
-            send: send.unwrap_or_default(),
-            expect: udp(expect),
-        })),
-        (MonitorKind::Piranha, Protocol::Tcp) if says_nothing && block.port == 80 => {
-            Some(Check::SendExpect(SendExpectCheck {
-                send: Some("GET / HTTP/1.0\r\n\r\n".into()),
-                expect: Some(Expect::Prefix("HTTP".into())),
-            }))
-        }
-        (MonitorKind::Piranha, Protocol::Sctp) => Some(Check::Ping(PingCheck::default())),
-        (_, _) if says_nothing => Some(Check::Tcp(TcpCheck::default())),
-        (_, _) => Some(Check::SendExpect(SendExpectCheck { send, expect })),
-    })
-}
-
-fn expected(monitor: &Monitor) -> Result<Option<Expect>, Reason> {
-    let Some(text) = &monitor.expect else {
-        return Ok(None);
+    let (protocol, port) = match monitor.kind {
+        MonitorKind::None => return Ok(None),
+        MonitorKind::Piranha => (block.protocol, block.port),
+        // The same port by TCP, whatever the service is; nothing is guessed about it.
+        MonitorKind::Tcp => (Protocol::Tcp, 0),
     };
-    Ok(Some(match text.as_str() {
-        "*" => Expect::Anything,
-        text if monitor.use_regex => Expect::Regex(Pattern::new(text).map_err(because)?),
-        text => Expect::Prefix(Octets::new(text.as_bytes())),
-    }))
+    let program = monitor.send_program.as_ref();
+    // SCTP is pinged whatever is to be sent, unless a program is there to do it.
+    let talks = protocol != Protocol::Sctp || program.is_some();
+    let keys = PiranhaKeys {
+        protocol,
+        port,
+        send: monitor.send.as_deref().filter(|_| talks),
+        expect: monitor.expect.as_deref().filter(|_| talks),
+        use_regex: monitor.use_regex,
+        send_program: program.map(Words::words),
+    };
+    keys.check().map(Some).map_err(because)
 }
 
 /// The check of a `monitor` block.
@@ -226,21 +202,14 @@ fn command(words: &Words) -> Result<CommandLine, Reason> {
 
 /// Where a server's load comes from.
 pub(super) fn load(source: &LoadMonitor) -> Result<Check, Reason> {
-    let program = |words: &Words, last: &[&str]| {
-        let mut command = command(words)?;
-        for word in last {
-            command = command.with(word).map_err(because)?;
-        }
-        Ok::<_, Reason>(Check::Program(ProgramCheck {
-            command,
-            verdict: ProgramVerdict::Load,
-        }))
-    };
-    Ok(match source {
-        LoadMonitor::Rup => Check::Rstat(RstatCheck::default()),
-        LoadMonitor::Ruptime => Check::Rwho(RwhoCheck::default()),
-        LoadMonitor::Uptime { shell } => program(shell, &["%h", "uptime"])?,
-        LoadMonitor::Agent { .. } => Check::Agent(AgentCheck::default()),
-        LoadMonitor::Program(words) => program(words, &["%h"])?,
-    })
+    match source {
+        LoadMonitor::Rup => Ok(Check::Rstat(RstatCheck::default())),
+        LoadMonitor::Ruptime => Ok(Check::Rwho(RwhoCheck::default())),
+        LoadMonitor::Uptime { shell } => piranha::uptime(shell.words()).map_err(because),
+        LoadMonitor::Agent { .. } => Ok(Check::Agent(AgentCheck::default())),
+        LoadMonitor::Program(words) => piranha::load_program(words.words()).map_err(because),
+    }
 }
+
+#[cfg(test)]
+mod tests;

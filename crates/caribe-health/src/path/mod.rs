@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use caribe_model::NextHop;
 use socket2::Socket;
@@ -219,6 +220,9 @@ struct Carrier {
     requests: mpsc::WeakUnboundedSender<Request>,
 }
 
+/// How long nothing is read after an error.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The largest packet there is, and what a device may put in front of it.
 const LARGEST: usize = 65_536 + 64;
 
@@ -248,8 +252,9 @@ impl Carrier {
                 Ok((length, Came::Outside)) => self.carry_in(&mut answered[..length]),
                 Err(error) => {
                     // The error of a packet socket whose interface went down is told once by the
-                    // kernel and concerns no other.
+                    // kernel and concerns no other. One that lasts must not keep us busy.
                     tracing::debug!(%error, "cannot read a packet of a probe through the VIP");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::os::fd::AsRawFd;
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{SockaddrLike, bind};
+use nix::sys::socket::bind;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::net::UdpSocket;
 
@@ -195,9 +195,5 @@ fn bound_to(interface: u32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
     socket.set_nonblocking(true)?;
     bind(socket.as_raw_fd(), &address)?;
-    debug_assert_eq!(
-        address.family(),
-        Some(nix::sys::socket::AddressFamily::Packet)
-    );
     Ok(socket)
 }

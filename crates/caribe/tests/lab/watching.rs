@@ -148,6 +148,18 @@ fn servers_are_judged_by_the_rules_of_their_services() {
 
 /// nanny's ramp, a step a second; and the program that is told, which hangs and holds nobody up.
 fn recovers_by_steps(bed: &Bed, told: &Told) {
+    let mut follower = bed
+        .net
+        .director
+        .command(CARIBE)
+        .args(["events", "--follow", "--runtime-dir"])
+        .arg(&bed.director.runtime)
+        .spawn()
+        .expect("it follows");
+    wait::until_true("what was before to be shown", SOON, || {
+        follower.log().contains("web1 (10.2.0.11:8080) in nat4tcp")
+    })
+    .expect("it is shown");
     bed.well(0, "climbing", false);
     until(bed, CLIMBING, 0, "out", |it| it.weight.is_none());
     assert_eq!(
@@ -175,7 +187,15 @@ fn recovers_by_steps(bed: &Bed, told: &Told) {
     assert!(took > Duration::from_secs(4), "{took:?}: {seen:?}");
     let history = bed.director.ask(&["server", "history", "nat4tcp", "web1"]);
     let history = history.expect("its history");
-    assert!(history.contains("http: L7STS: status 500"), "{history}");
+    assert!(
+        history.contains("Z  http fails: L7STS: status 500"),
+        "{history}"
+    );
+    wait::until_true("what happens to be shown", SOON, || {
+        follower.log().contains("DOWN: L7STS: status 500")
+    })
+    .expect("it is shown");
+    follower.kill().expect("it ends");
     let events = bed.director.ask(&["events"]).expect("events");
     for words in [
         "web1 (10.2.0.11:8080) in nat4tcp (TCP 10.1.0.201:80): DOWN: L7STS: status 500",
