@@ -23,7 +23,7 @@ use crate::find::{Answer, At, Found, Slot};
 use crate::frame;
 use crate::maps::NAT_SERVERS;
 use crate::packet::{Packet, Rewrite};
-use crate::transition::{self, after, bind, look_at_load, timeout, unbind};
+use crate::transition::{self, after, assure, bind, is_proof, look_at_load, timeout, unbind};
 use crate::verdict::count_event;
 
 /// What a new connection is.
@@ -119,6 +119,10 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
     // An exchange rather than a store, so that the other fields are written before it.
     // SAFETY: the slot is ours; nobody else changes a slot that is being filled.
     unsafe { atomic::compare_and_swap(word, atomic::load(word), meta.0) };
+    // With sloppy_tcp a connection may begin as an established one.
+    if is_proof(packet.protocol, meta) {
+        assure::<F, WORDS>(new.control);
+    }
     indexed
 }
 

@@ -109,7 +109,7 @@ pub fn transition<F: Family<WORDS>, const WORDS: usize>(
 /// True for a connection that is worth keeping its template for: an established one, or for UDP
 /// one that was answered.
 #[inline(always)]
-fn is_proof(protocol: u8, meta: Meta) -> bool {
+pub fn is_proof(protocol: u8, meta: Meta) -> bool {
     if protocol == UDP {
         meta.flags() & REPLIED != 0
     } else {
@@ -119,7 +119,7 @@ fn is_proof(protocol: u8, meta: Meta) -> bool {
 
 /// Notes of a template that one of its connections was established.
 #[inline(always)]
-fn assure<F: Family<WORDS>, const WORDS: usize>(control: Control) {
+pub fn assure<F: Family<WORDS>, const WORDS: usize>(control: Control) {
     if !control.is_some() {
         return;
     }

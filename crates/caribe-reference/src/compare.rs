@@ -135,12 +135,10 @@ impl View<'_> {
                 continue;
             }
             for deviation in DEVIATIONS {
-                match deviation.rule {
-                    Rule::TemplateTime(differs) if differs(self.scenario) => template.left = 0,
-                    Rule::TemplateState(differs) if differs(self.scenario) => {
-                        template.row = template.row.replacen("ASSURED", "NONE   ", 1);
-                    }
-                    _ => {}
+                if let Rule::TemplateTime(differs) = deviation.rule
+                    && differs(self.scenario)
+                {
+                    template.left = 0;
                 }
             }
         }
@@ -195,7 +193,6 @@ fn time_left() -> u32 {
             | Rule::OutgoingCounters(_)
             | Rule::InvalidTemplates
             | Rule::TemplateTime(_)
-            | Rule::TemplateState(_)
             | Rule::Avoided => None,
         });
     bounds.max().unwrap_or(0)

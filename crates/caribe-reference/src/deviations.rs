@@ -29,8 +29,6 @@ pub(crate) enum Rule {
     InvalidTemplates,
     /// The time that is left to templates, in a scenario like this.
     TemplateTime(fn(&Scenario) -> bool),
-    /// Whether templates are assured, in a scenario like this.
-    TemplateState(fn(&Scenario) -> bool),
     /// Scenarios do not do what shows it.
     Avoided,
     /// By how many seconds the time left of connections may differ.
@@ -86,15 +84,6 @@ pub const DEVIATIONS: &[Deviation] = &[
         reason: "the kernel goes on with the timeout that the template was made with; Caribe's has \
                  that of the service from its next connection on, which is what an edit asks for",
         rule: Rule::TemplateTime(edits_a_service),
-    },
-    Deviation {
-        what: "a template of a connection that `sloppy_tcp` let begin with an ACK",
-        reason: "the kernel takes it for assured at once; Caribe's is assured by a change of state, \
-                 of which there is none. Not mended yet: only `drop_entry` asks for it, and may \
-                 drop such a template early",
-        rule: Rule::TemplateState(|scenario| {
-            scenario.settings.iter().any(|(key, _)| key == "sloppy_tcp")
-        }),
     },
     Deviation {
         what: "connections of a family whose last service was removed",
