@@ -413,19 +413,19 @@ fn asking_changes_nothing() {
 fn every_scheduler_says_how_it_chose() {
     let private = Private::enter();
     let mut dataplane = private.open();
-    let mut explainer_of = |scheduler, flags| {
+    let mut explainer = asking(&dataplane);
+    let mut explained = |scheduler, flags| {
         let servers = [("10.0.0.2:80", 1), ("10.0.0.3:80", 2)];
         let mut wanted = table(Forwarding::Direct, &[(tcp(VIP), scheduler, &servers)]);
         let mut service = wanted.remove(&tcp(VIP)).expect("the service");
         service.options.flags = flags;
         wanted.insert(tcp(VIP), service).expect("legal");
         apply(&mut dataplane, &wanted);
-        let mut explainer = asking(&dataplane);
         let asked = question(Protocol::Tcp, "198.51.100.7:4000", VIP, SYN);
         explain(&mut explainer, &asked)
     };
     let none = SchedulerFlags::default();
-    let said = explainer_of(Scheduler::Wrr, none);
+    let said = explained(Scheduler::Wrr, none);
     let service = said.service.expect("found");
     assert_eq!(
         (service.key, service.scheduler),
@@ -448,7 +448,7 @@ fn every_scheduler_says_how_it_chose() {
         .expect("less by one");
     assert_eq!((ttl.before.as_str(), ttl.after.as_str()), ("64", "63"));
 
-    let Some(Choice::Compared { servers }) = explainer_of(Scheduler::Wlc, none).choice else {
+    let Some(Choice::Compared { servers }) = explained(Scheduler::Wlc, none).choice else {
         panic!("wlc compares");
     };
     let compared: Vec<_> = servers
@@ -467,13 +467,13 @@ fn every_scheduler_says_how_it_chose() {
         tried,
         owner,
         ..
-    }) = explainer_of(Scheduler::Sh, none).choice
+    }) = explained(Scheduler::Sh, none).choice
     else {
         panic!("sh goes by a hash");
     };
     assert_eq!((slots, tried), (256, 0));
     assert!(owner.expect("a full table").chosen);
-    let Some(Choice::Drawn { servers }) = explainer_of(Scheduler::Twos, none).choice else {
+    let Some(Choice::Drawn { servers }) = explained(Scheduler::Twos, none).choice else {
         panic!("twos draws");
     };
     assert_eq!(servers.len(), 2);
@@ -482,7 +482,7 @@ fn every_scheduler_says_how_it_chose() {
         servers,
         given_up,
         ..
-    }) = explainer_of(Scheduler::Lblc, none).choice
+    }) = explained(Scheduler::Lblc, none).choice
     else {
         panic!("lblc remembers");
     };
