@@ -2,6 +2,7 @@
 //! emulated guest.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use caribe_lab::guest::{Guest, Initramfs, Kernel};
@@ -14,11 +15,14 @@ pub(crate) fn on_this_kernel(repository: &Repository, object: &Path) -> Result<S
     let loader = loader(repository)?;
     let shell = Shell::new()?;
     let release = cmd!(shell, "uname -r").quiet().read()?;
-    let said = cmd!(shell, "{loader} {object}")
-        .quiet()
-        .read()
-        .with_context(|| format!("kernel {release} refuses the BPF object"))?;
-    told(&release, &said)
+    let refused = || format!("kernel {release} refuses the BPF object");
+    let said = cmd!(shell, "{loader} {object}").quiet().read();
+    let explaining = cmd!(shell, "{loader} {object} explain").quiet().read();
+    let (said, explaining) = (
+        said.with_context(refused)?,
+        explaining.with_context(refused)?,
+    );
+    told(&release, &format!("{said}\n{explaining}"))
 }
 
 /// Loads the object into Debian's kernel, in a guest; gives what the verifier walked.
@@ -28,7 +32,9 @@ pub(crate) fn on_debian(repository: &Repository, object: &Path) -> Result<String
     let mut files = Initramfs::with_busybox()?;
     files.program(Path::new("/bin/guest-load"), &loader)?;
     files.file(Path::new("/caribe.bpf.o"), object)?;
-    let said = Guest::new(&kernel).run(files, "uname -r; guest-load /caribe.bpf.o")?;
+    let load = "guest-load /caribe.bpf.o";
+    let guest = Guest::new(&kernel).time_limit(TIME_LIMIT);
+    let said = guest.run(files, &format!("uname -r; {load} && {load} explain"))?;
     if said.status != 0 {
         bail!(
             "kernel {} refuses the BPF object (status {}):\n{}",
@@ -46,6 +52,10 @@ pub(crate) fn on_debian(repository: &Repository, object: &Path) -> Result<String
     }
     told(release, programs)
 }
+
+/// An emulated processor verifies some million instructions in a minute or two; a busy machine
+/// takes several times that.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Instructions that a program may take the verifier: half of what it gives up at, since the
 /// kernels between the two that are asked walk more or fewer.

@@ -212,7 +212,7 @@ pub enum Effect {
 pub enum Topic {
     /// Heartbeat, takeover, connection sync.
     Redundancy,
-    /// ICMP errors that IPVS sends or schedules at will.
+    /// ICMP errors about a NAT server's stray packets.
     Icmp,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
@@ -226,10 +226,7 @@ impl Topic {
                 "they are kept; this director runs alone, without heartbeat, takeover or \
                  connection sync"
             }
-            Topic::Icmp => {
-                "they are kept; a packet that is too big is answered, an ICMP error about no \
-                 connection is passed, and nothing is sent for a NAT server's stray packet"
-            }
+            Topic::Icmp => "it is kept; nothing is sent for a NAT server's stray packet",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

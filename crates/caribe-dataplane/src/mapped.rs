@@ -36,7 +36,7 @@ unsafe impl Mapped for Server {}
 unsafe impl Mapped for Slot {}
 // SAFETY: integers only; 32 bytes.
 unsafe impl Mapped for Policy {}
-// SAFETY: integers only; 136 bytes.
+// SAFETY: integers only; 200 bytes.
 unsafe impl Mapped for Settings {}
 // SAFETY: integers only; 64 bytes.
 unsafe impl Mapped for Connection4 {}

@@ -210,7 +210,9 @@ impl Director {
         now: Monotonic,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let mut quiet = true;
         for event in events {
+            quiet &= event.is_quiet();
             if self.phase == Phase::Stopping {
                 self.handle_while_stopping(event, &mut effects);
             } else {
@@ -221,7 +223,7 @@ impl Director {
             if self.stale != Stale::default() {
                 self.reconcile(&mut effects);
             }
-            self.settle(&mut effects);
+            self.settle(quiet, &mut effects);
         }
         effects
     }
@@ -344,7 +346,9 @@ impl Director {
     }
 
     /// Reports readiness once nothing is under way, and the status line when it changed.
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    ///
+    /// The line counts all servers, so it is not made anew after events that leave it as it is.
+    fn settle(&mut self, quiet: bool, effects: &mut Vec<Effect>) {
         if self.phase == Phase::Stopping {
             return;
         }
@@ -364,7 +368,8 @@ impl Director {
                 self.begin_reload(effects);
             }
         }
-        if self.phase != Phase::Starting {
+        let may_have_changed = !quiet || self.told.is_none();
+        if self.phase != Phase::Starting && may_have_changed {
             let line = self.summary();
             if self.told.as_ref() != Some(&line) {
                 effects.push(Effect::Notify(Notification::Status(line.clone())));

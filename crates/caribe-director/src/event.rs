@@ -66,6 +66,16 @@ pub enum Event {
     ShutdownRequested,
 }
 
+impl Event {
+    /// True when it leaves the status line as it is: those of which thousands may come.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(
+            self,
+            Event::NextHop(..) | Event::NextHopRefused(..) | Event::Swept(_)
+        )
+    }
+}
+
 /// Whether the kernel forwards packets between interfaces; `None` where it could not be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KernelForwarding {

@@ -9,7 +9,8 @@ use caribe_packet::event::Event;
 use caribe_packet::filter::Bit;
 use caribe_packet::key::{Endpoints, Key};
 use caribe_packet::server::{Load, MASQUERADE};
-use caribe_packet::state::is_embryonic;
+use caribe_packet::settings::ticks_of_seconds;
+use caribe_packet::state::{first, is_embryonic};
 use caribe_packet::table::{Place, WAYS, Ways, is_used, prefer_secondary, reply_entry, set_tag};
 use caribe_packet::tcp_state::{State, Viewpoint};
 use caribe_packet::trace::{OPENED, TEMPLATE_MADE};
@@ -39,10 +40,15 @@ pub struct New<'a, const WORDS: usize, A> {
     pub control: Control,
     /// Flags that it begins with, beside those of its method.
     pub flags: u16,
+    /// Whether it was scheduled for an ICMP error: no packet of its own has moved it yet.
+    pub is_untouched: bool,
     /// Whether it may take the place of a connection that got no further than its SYN or
     /// INIT.
     pub displaces: bool,
 }
+
+/// For how long IPVS keeps a connection that no packet has moved.
+const UNTOUCHED: u32 = ticks_of_seconds(3);
 
 /// How often a slot is claimed anew when another processor was faster.
 const TRIES: u32 = 3;
@@ -89,13 +95,15 @@ pub fn connection<F: Family<WORDS>, const WORDS: usize>(
             viewpoint,
         };
         let output = if replies_come_here { 0 } else { NO_OUTPUT };
-        let (state, flags) = after(
-            State::None as u8,
-            new.forwarding as u16 | new.flags | output | INACTIVE,
-            &event,
-        );
-        let deadline = moment.now.wrapping_add(timeout(state, moment));
-        Meta::new(Life::Alive, state, flags, deadline)
+        let flags = new.forwarding as u16 | new.flags | output | INACTIVE;
+        if new.is_untouched {
+            let deadline = moment.now.wrapping_add(UNTOUCHED);
+            Meta::new(Life::Alive, first(packet.protocol), flags, deadline)
+        } else {
+            let (state, flags) = after(State::None as u8, flags, &event);
+            let deadline = moment.now.wrapping_add(timeout(state, moment));
+            Meta::new(Life::Alive, state, flags, deadline)
+        }
     } else {
         // Left to the sweeper, already expired.
         let flags = new.forwarding as u16 | INACTIVE;

@@ -16,7 +16,7 @@ use caribe_packet::tunnel::{Inner, between, outer4, outer6};
 use caribe_packet::verdict::Verdict;
 
 use crate::family::{Family as _, V4, V6};
-use crate::forward::Forward;
+use crate::forward::{Forward, may_be_cut};
 use crate::frame;
 use crate::maps::SERVERS;
 use crate::packet::Packet;
@@ -90,7 +90,11 @@ fn wrap<F: Forward<WORDS>, const WORDS: usize>(
     let Some(ip) = frame::at::<F::Header>(context, EthernetHeader::LENGTH) else {
         return drop(Verdict::DroppedInconsistent);
     };
-    let inner = F::inner(ip);
+    let mut inner = F::inner(ip);
+    // One look at the policy, for packets with DF in tunnels: what costs no packet without a tunnel.
+    if inner.do_not_fragment && may_be_cut(server) {
+        inner.do_not_fragment = false;
+    }
     let (source, destination) = F::addresses(ip);
     let hash = gue::flow_hash(F::fold(source), F::fold(destination), wrapped.ports);
     let Some(covered) = covered::<F, WORDS>(context, &wrapped, &inner, server.flags) else {

@@ -5,15 +5,18 @@
 //! for the client; both ways the addresses are translated, in the quote as well. If it is a packet
 //! of a tunnel of ours, [`tunnel_error`](crate::tunnel_error) takes over.
 
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use caribe_packet::checksum::Difference;
-use caribe_packet::connection::{Connection, FORWARDING_MASK};
+use caribe_packet::connection::{Connection, Control, FORWARDING_MASK};
 use caribe_packet::ethernet::EthernetHeader;
 use caribe_packet::icmp::{self, IcmpHeader};
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::Ipv6Header;
 use caribe_packet::key::Endpoints;
 use caribe_packet::server::{IN_SERVICE, LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
+use caribe_packet::settings::SCHEDULE_ICMP;
 use caribe_packet::table::Place;
 use caribe_packet::transport::{ICMP, ICMPV6, Ports, SCTP, TCP, UDP};
 use caribe_packet::verdict::Verdict;
@@ -22,11 +25,13 @@ use crate::clock;
 use crate::encapsulate;
 use crate::family::{V4, V6};
 use crate::find::{self, Answer, Slot};
-use crate::flow::may_be_reply;
+use crate::flow::{may_be_reply, turn_to_choice};
 use crate::forward::Forward;
 use crate::frame;
 use crate::maps::{SERVERS, SETTINGS};
 use crate::packet::Packet;
+use crate::pending::Errand;
+use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::tunnel_error;
 use crate::verdict::{Outcome, drop, pass};
@@ -74,6 +79,7 @@ pub fn errors<F: Errors<WORDS>, const WORDS: usize>(context: &XdpContext) -> Out
     let Some(now) = clock::now() else {
         return drop(Verdict::DroppedInconsistent);
     };
+    let was_scheduled = take_errand::<F, WORDS>() == Errand::Scheduled;
     if !matches!(quote.protocol, TCP | UDP | SCTP) {
         return tunnel_error::relay(context, &quote, now);
     }
@@ -112,10 +118,123 @@ pub fn errors<F: Errors<WORDS>, const WORDS: usize>(context: &XdpContext) -> Out
             return to_client::<F, WORDS>(context, &quote, slot);
         }
     }
+    if settings.flags & SCHEDULE_ICMP != 0 && !was_scheduled {
+        let choice = leave::<F, WORDS>(context, &quote, now);
+        if choice != NO_SERVICE {
+            return turn_to_choice::<F, WORDS>(context, choice as u8);
+        }
+    }
     if quote.protocol == UDP {
         return tunnel_error::relay(context, &quote, now);
     }
     pass(Verdict::PassedProtocol)
+}
+
+/// What was scheduled last on this processor, which is over now.
+#[inline(always)]
+fn take_errand<F: Errors<WORDS>, const WORDS: usize>() -> Errand {
+    let Some(pending) = F::pending() else {
+        return Errand::Packet;
+    };
+    // SAFETY: the element belongs to this processor, and XDP does not nest on it. It begins as
+    // zeroes, and is written as an `Errand` only.
+    unsafe {
+        let errand = (*pending).errand;
+        (*pending).errand = Errand::Packet;
+        errand
+    }
+}
+
+/// No service: what [`leave`] returns besides ways to choose.
+const NO_SERVICE: u32 = u32::MAX;
+
+/// Leaves an error about no connection to the chapter that schedules, if what it quotes was sent by
+/// a service (`schedule_icmp`); gives that service's way to choose. It is scheduled as a packet of
+/// the client to whom the quoted packet was on its way.
+#[inline(always)]
+fn leave<F: Errors<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    quote: &Quote,
+    now: u32,
+) -> u32 {
+    let places = quote.ip as u32 & 0xff | (quote.transport as u32 & 0xff) << 8;
+    let lengths = quote.length as u32 | (quote.protocol as u32) << 16;
+    let context = context.as_ptr().cast();
+    if WORDS == 2 {
+        leave_error4(context, places, lengths, now) as u32
+    } else {
+        leave_error6(context, places, lengths, now) as u32
+    }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn leave_error4(context: *mut xdp_md, places: u32, lengths: u32, now: u32) -> u64 {
+    let context = XdpContext::new(context);
+    left::<V4, 2>(&context, places, lengths, now)
+        .unwrap_or(NO_SERVICE)
+        .into()
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn leave_error6(context: *mut xdp_md, places: u32, lengths: u32, now: u32) -> u64 {
+    let context = XdpContext::new(context);
+    left::<V6, 5>(&context, places, lengths, now)
+        .unwrap_or(NO_SERVICE)
+        .into()
+}
+
+#[inline(always)]
+fn left<F: Errors<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    places: u32,
+    lengths: u32,
+    now: u32,
+) -> Option<u32> {
+    let settings = SETTINGS.get(0)?;
+    let pending = F::pending()?;
+    // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+    let pending = unsafe { &mut *pending };
+    let transport = (places >> 8 & 0xff) as usize;
+    let ports = *frame::at_variable::<Ports>(context, transport)?;
+    let quoted = frame::at_variable::<F::Header>(context, (places & 0xff) as usize)?;
+    let (source, destination) = F::addresses(quoted);
+    // As the answer to what is quoted.
+    pending.packet.source = destination;
+    pending.packet.destination = source;
+    pending.packet.ports = Ports {
+        source: ports.destination,
+        destination: ports.source,
+    };
+    pending.packet.protocol = (lengths >> 16) as u8;
+    pending.packet.flags = 0;
+    pending.packet.is_later_fragment = false;
+    pending.packet.is_fragment = false;
+    pending.packet.length = lengths as u16;
+    pending.packet.transport = transport;
+    let of = service::of_packet::<F, WORDS>(&pending.packet, settings)?;
+    let key = F::key(
+        destination,
+        source,
+        Endpoints {
+            client_port: ports.destination,
+            peer_port: ports.source,
+            protocol: pending.packet.protocol,
+        },
+    );
+    pending.service = *of.service;
+    pending.mark = of.mark;
+    pending.port = of.port;
+    let place = Place::new(key.hash(settings.seed), F::buckets(settings));
+    let found = find::request::<F, WORDS>(&key, &place, now);
+    pending.place = place;
+    pending.answer = found.answer;
+    pending.slot = found.at.number;
+    pending.now = now;
+    pending.control = Control::NONE;
+    pending.errand = Errand::Error;
+    Some(of.service.choice.into())
 }
 
 /// An error about a server's answer, by the connection's own forwarding method.

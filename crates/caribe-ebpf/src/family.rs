@@ -37,6 +37,8 @@ pub trait Family<const WORDS: usize> {
     const REMEMBERING: Chapter;
     /// The chapter that makes connections.
     const OPENING: Chapter;
+    /// The chapter of ICMP errors.
+    const ERRORS: Chapter;
 
     /// What a chapter leaves for the next.
     fn pending() -> Option<*mut Pending<Self::Address>>;
@@ -97,6 +99,7 @@ impl Family<2> for V4 {
     const DRAWING: Chapter = Chapter::Drawing4;
     const REMEMBERING: Chapter = Chapter::Remembering4;
     const OPENING: Chapter = Chapter::Opening4;
+    const ERRORS: Chapter = Chapter::Errors4;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 4]>> {
@@ -196,6 +199,7 @@ impl Family<5> for V6 {
     const DRAWING: Chapter = Chapter::Drawing6;
     const REMEMBERING: Chapter = Chapter::Remembering6;
     const OPENING: Chapter = Chapter::Opening6;
+    const ERRORS: Chapter = Chapter::Errors6;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 16]>> {

@@ -13,7 +13,7 @@ use caribe_packet::service::{Choice, is_hash, remembers};
 use caribe_packet::state::is_over;
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::{State, Viewpoint};
-use caribe_packet::trace::{CONNECTION, EXPIRED, REOPENED, REPLY, SERVER_GONE, SERVICE};
+use caribe_packet::trace::{CONNECTION, REOPENED, REPLY, SERVER_GONE};
 use caribe_packet::transport::{RST, SCTP, SYN, TCP};
 use caribe_packet::verdict::Verdict;
 
@@ -26,6 +26,7 @@ use crate::forward::{self, Forward};
 use crate::frame;
 use crate::maps::{NAT_SERVERS, POLICIES, SERVERS, SETTINGS};
 use crate::packet::{Packet, Rewrite};
+use crate::pending::Errand;
 use crate::service;
 use crate::traffic::{count_in, count_out};
 use crate::transition::{Event, transition};
@@ -57,7 +58,6 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         );
         let place = Place::new(key.hash(settings.reply_seed), F::buckets(settings));
         if let Some(slot) = find::reply::<F, WORDS>(&key, &place, now) {
-            note(|trace| trace.met |= REPLY);
             return reply::<F, WORDS>(context, packet, slot, &moment);
         }
     }
@@ -102,7 +102,6 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
         if !explains() {
             expire(slot, now);
         }
-        note(|trace| trace.server = 0);
         found.answer = Answer::Expired;
     }
     if packet.is_later_fragment {
@@ -138,21 +137,17 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
         (*pending).mark = of.mark;
         (*pending).port = of.port;
         (*pending).control = Control::NONE;
+        (*pending).errand = Errand::Packet;
     }
-    note(|trace| {
-        trace.met |= SERVICE;
-        if found.answer == Answer::Expired {
-            trace.met |= EXPIRED;
-        }
-        trace.service = of.service.id;
-        trace.base = of.service.base;
-        trace.length = of.service.length;
-        trace.cycle_start = of.service.cycle_start;
-        trace.choice = of.service.choice as u32 | (of.service.scheduler as u32) << 8;
-        trace.mark = of.mark;
-        trace.port = u16::from_be_bytes(of.port) as u32;
-    });
-    let choice = of.service.choice;
+    turn_to_choice::<F, WORDS>(context, of.service.choice)
+}
+
+/// Goes on in the chapter that schedules by a way to choose.
+#[inline(always)]
+pub fn turn_to_choice<F: Family<WORDS>, const WORDS: usize>(
+    context: &XdpContext,
+    choice: u8,
+) -> Outcome {
     if is_hash(choice) {
         chapter::turn_to(context, F::HASHING)
     } else if choice == Choice::Rotate as u8 || choice == Choice::TwoDrawn as u8 {
@@ -273,7 +268,6 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
         transition::<F, WORDS>(slot, number, &event, moment);
     }
     let method = (flags & FORWARDING_MASK) as u8;
-    note(|trace| trace.server_port = u16::from_be_bytes(rewrite.port) as u32);
     if method == MASQUERADE && !explains() {
         remember_client::<F, WORDS>(context, slot);
     }
@@ -290,7 +284,10 @@ fn reply<F: Forward<WORDS>, const WORDS: usize>(
 ) -> Outcome {
     // SAFETY: a slot of a map. Its fields change only while it is not alive.
     let number = unsafe { (*slot).server };
-    note(|trace| trace.server = number);
+    note(|trace| {
+        trace.met |= REPLY;
+        trace.server = number;
+    });
     // The packets of a server that was removed are let through, and not counted.
     if SERVERS
         .get(number)

@@ -9,6 +9,7 @@ use caribe_packet::inner_sum::InnerSum;
 use caribe_packet::ipv4::Ipv4Header;
 use caribe_packet::ipv6::{FRAGMENT, Ipv6Header};
 use caribe_packet::key::Key;
+use caribe_packet::policy::NO_PMTU_DISCOVERY;
 use caribe_packet::server::{LOCAL, MASQUERADE, REACHABLE, Server, TUNNEL};
 use caribe_packet::transport::{Ports, SCTP, TCP, TcpHeader, UdpHeader};
 use caribe_packet::tunnel::{self, Inner};
@@ -18,7 +19,7 @@ use crate::clock::Moment;
 use crate::encapsulate;
 use crate::family::{Family, V4, V6};
 use crate::frame;
-use crate::maps::SERVERS;
+use crate::maps::{POLICIES, SERVERS};
 use crate::mss;
 use crate::packet::{Packet, Rewrite};
 use crate::sctp;
@@ -79,6 +80,10 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     };
     let room = server.mtu.saturating_sub(overhead);
     if packet.length > room {
+        // Without path MTU discovery nobody is told, and two packets cannot be made of one here.
+        if method == TUNNEL && WORDS == 2 && may_be_cut(server) {
+            return drop(Verdict::DroppedTooBig);
+        }
         return F::answer(context, Problem::TooBig(room), moment);
     }
     mss::clamp(
@@ -114,6 +119,14 @@ pub fn to_server<F: Forward<WORDS>, const WORDS: usize>(
     ethernet.destination = server.destination_mac;
     ethernet.source = server.source_mac;
     Outcome::new(verdict, frame::send(context, server.interface))
+}
+
+/// True if a tunnel's packets may be fragmented on their way (`pmtu_disc` is 0).
+#[inline(always)]
+pub fn may_be_cut(server: &Server) -> bool {
+    POLICIES
+        .get(server.service)
+        .is_some_and(|policy| policy.has(NO_PMTU_DISCOVERY))
 }
 
 /// Leaves a client's packet to the director's own stack, as it came, whatever the method: what

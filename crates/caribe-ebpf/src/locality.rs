@@ -63,10 +63,14 @@ impl Choose for Remembered {
             trace.met |= REMEMBERED;
             trace.members = sheet.destination.members;
         });
+        let first = sheet.destination.members[0];
+        let is_settled = sheet
+            .destination
+            .is_settled(moment.now, moment.settings.lblcr_expiration);
         if service.choice == Choice::Replicated as u8 {
-            of_several(service, sheet, moment)
+            of_several(service, is_settled, moment.now)
         } else {
-            of_one(service, sheet, moment)
+            of_one(service, first, moment.now)
         }
     }
 }
@@ -81,8 +85,7 @@ fn sheet() -> Option<&'static mut Sheet> {
 
 /// lblc's server for the destination on the sheet.
 #[inline(always)]
-fn of_one(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
-    let known = sheet.destination.members[0];
+fn of_one(service: &Service, known: u32, now: u32) -> u32 {
     if let Some((server, load)) = member(known, service.id)
         && server.weight > 0
         && !is_given_up(service, server, load)
@@ -92,20 +95,17 @@ fn of_one(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
     note(|trace| trace.met |= GIVEN_UP);
     let server = lightest(service);
     if server != 0 && server != known {
-        remember_one(server, moment.now);
+        remember_one(server, now);
     }
     server
 }
 
 /// lblcr's server for the destination on the sheet.
 #[inline(always)]
-fn of_several(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
+fn of_several(service: &Service, is_settled: bool, now: u32) -> u32 {
     let known = least_loaded(service.id);
-    let is_settled = sheet
-        .destination
-        .is_settled(moment.now, moment.settings.lblcr_expiration);
     if is_settled {
-        leave(service.id, moment.now);
+        leave(service.id, now);
     }
     let is_good = match member(known, service.id) {
         Some((server, load)) => !is_given_up(service, server, load),
@@ -122,10 +122,10 @@ fn of_several(service: &Service, sheet: &Sheet, moment: &Moment) -> u32 {
         place_for(server)
     };
     if place == FULL {
-        leave(service.id, moment.now);
+        leave(service.id, now);
     }
     if place != THERE {
-        join(server, moment.now);
+        join(server, now);
     }
     if is_settled || place != THERE {
         remember();

@@ -49,13 +49,20 @@ fn lower(context: &XdpContext, transport: u32, service: u32, sizes: u32) -> Opti
     let transport = (transport & 0xff) as usize;
     let tcp = frame::at_variable::<TcpHeader>(context, transport)?;
     let end = (tcp.data_offset >> 4) as usize * 4;
-    let at = mss::find(end, |at| {
-        frame::at_variable::<[u8; 2]>(context, transport + (at & 0x1ff)).copied()
-    })?;
-    let value = frame::at_variable::<[u8; 2]>(context, transport + (at & 0x1ff))?;
+    let read = |at| frame::at_variable::<[u8; 2]>(context, transport + at).copied();
+    let at = mss::find(end, read, bounded)?;
+    let value = frame::at_variable::<[u8; 2]>(context, transport + bounded(at))?;
     let (new, difference) = mss::lowered(*value, limit, at)?;
     *value = new;
     let tcp = frame::at_variable::<TcpHeader>(context, transport)?;
     tcp.patch_checksum(difference);
     Some(())
+}
+
+/// An offset in a TCP header, of which both the compiler and the verifier know no more than that.
+#[inline(always)]
+fn bounded(at: usize) -> usize {
+    // SAFETY: a local variable.
+    let at = unsafe { core::ptr::read_volatile(&raw const at) };
+    at & 0x3f
 }

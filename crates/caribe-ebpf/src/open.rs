@@ -7,6 +7,7 @@ use caribe_packet::policy::SECURE_TCP;
 use caribe_packet::trace::STATELESS;
 use caribe_packet::verdict::Verdict;
 
+use crate::chapter;
 use crate::clock::Moment;
 use crate::create::{self, New};
 use crate::explain::note;
@@ -14,8 +15,8 @@ use crate::find::{At, Found};
 use crate::forward::{self, Forward};
 use crate::maps::{SERVERS, SETTINGS};
 use crate::packet::Rewrite;
-use crate::pending::Manner;
-use crate::traffic::count_in;
+use crate::pending::{Errand, Manner};
+use crate::traffic::{count_connection, count_in};
 use crate::verdict::{Outcome, drop};
 
 /// Takes up a packet for which [`schedule`](crate::schedule) chose.
@@ -25,7 +26,7 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
         return drop(Verdict::DroppedInconsistent);
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
-    let pending = unsafe { &*pending };
+    let pending = unsafe { &mut *pending };
     let moment = &Moment {
         settings,
         now: pending.now,
@@ -71,11 +72,18 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
             } else {
                 0
             },
+            is_untouched: pending.errand != Errand::Packet,
             displaces: pending.manner == Manner::Displacing,
         };
         if !create::connection::<F, WORDS>(context, packet, &pending.place, &found, &new, moment) {
             return drop(Verdict::DroppedTableFull);
         }
+    }
+    if pending.errand != Errand::Packet {
+        // Its way goes on as that of an error about a connection that is known.
+        count_connection(pending.server);
+        pending.errand = Errand::Scheduled;
+        return chapter::turn_to(context, F::ERRORS);
     }
     count_in(pending.server, packet.length, 1);
     let to = (pending.server, server);

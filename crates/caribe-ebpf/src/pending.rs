@@ -40,6 +40,20 @@ pub struct Pending<A> {
     pub policy: u32,
     /// How the connection is made.
     pub manner: Manner,
+    /// Whether it is an ICMP error that is scheduled, in place of the packet that it quotes.
+    pub errand: Errand,
+}
+
+/// What is scheduled.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(u32)]
+pub enum Errand {
+    /// A client's packet.
+    Packet = 0,
+    /// An ICMP error about a server's packet, which is described as if its client had answered it.
+    Error = 1,
+    /// That error, whose connection has been made.
+    Scheduled = 2,
 }
 
 /// How a connection is made.

@@ -10,8 +10,8 @@ use caribe_packet::policy::{
 };
 use caribe_packet::sctp_state;
 use caribe_packet::server::{MASQUERADE, REACHABLE};
-use caribe_packet::service::is_hash;
-use caribe_packet::trace::SCHEDULED;
+use caribe_packet::service::{Service, is_hash};
+use caribe_packet::trace::{EXPIRED, SCHEDULED, SERVICE};
 use caribe_packet::transport::{RST, SCTP, SYN, TCP, UDP};
 use caribe_packet::verdict::Verdict;
 
@@ -19,11 +19,12 @@ use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
 use crate::explain::note;
+use crate::find::Answer;
 use crate::flood;
 use crate::forward::Forward;
 use crate::maps::{POLICIES, SERVERS, SETTINGS};
 use crate::packet::Packet;
-use crate::pending::Manner;
+use crate::pending::{Errand, Manner};
 use crate::service::{FTP_DATA, FTP_PORT};
 use crate::template;
 use crate::verdict::{Outcome, count_event, drop, pass};
@@ -37,6 +38,27 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     };
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
     let pending = unsafe { &mut *pending };
+    note(|trace| {
+        let Service {
+            id,
+            base,
+            length,
+            cycle_start,
+            choice,
+            scheduler,
+            ..
+        } = pending.service;
+        trace.met |= SERVICE;
+        if pending.answer == Answer::Expired {
+            trace.met |= EXPIRED;
+        }
+        trace.server = 0;
+        (trace.service, trace.base, trace.length) = (id, base, length);
+        trace.cycle_start = cycle_start;
+        trace.choice = choice as u32 | (scheduler as u32) << 8;
+        trace.mark = pending.mark;
+        trace.port = u16::from_be_bytes(pending.port) as u32;
+    });
     let moment = &Moment {
         settings,
         now: pending.now,
@@ -47,7 +69,8 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
     };
     let is_stateless = is_hash(pending.service.choice) && !policy.has(PERSISTENT);
     let in_flood = flood::is_flood(settings, moment.now);
-    if !may_start(packet, policy, in_flood && is_stateless) {
+    let is_error = pending.errand != Errand::Packet;
+    if !is_error && !may_start(packet, policy, in_flood && is_stateless) {
         return pass(Verdict::PassedNoConnection);
     }
     if in_flood {
@@ -83,6 +106,10 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         if pending.mark != 0 && policy.has(CACHE_BYPASS) {
             // It goes where it was going: the kernel knows the way.
             return pass(Verdict::PassedNotOurs);
+        }
+        if is_error {
+            // No error is sent about an error.
+            return drop(Verdict::DroppedNoServer);
         }
         return F::answer(context, Problem::NoServer, moment);
     }
@@ -125,7 +152,7 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         Manner::Stateless
     } else if !in_flood {
         Manner::Ordinary
-    } else if is_stateless && opens && server.forwarding != MASQUERADE {
+    } else if is_stateless && opens && !is_error && server.forwarding != MASQUERADE {
         count_event(Event::ForwardedStateless);
         Manner::Stateless
     } else {

@@ -156,6 +156,7 @@ pub fn make<F: Family<WORDS>, const WORDS: usize>(
         rewrite: &rewrite,
         control: Control::NONE,
         flags: 0,
+        is_untouched: false,
         displaces: false,
     };
     let deadline = moment.now.wrapping_add(ticks_of_seconds(policy.timeout));

@@ -15,6 +15,15 @@ pub fn count_in(server: u32, length: u16, connections: u64) {
     }
 }
 
+/// Counts a connection whose first packet is counted elsewhere.
+#[inline(always)]
+pub fn count_connection(server: u32) {
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(server) {
+        // SAFETY: the element belongs to this processor, and XDP does not nest on it.
+        unsafe { (*traffic).connections += 1 };
+    }
+}
+
 /// Counts a packet to a client.
 #[inline(always)]
 pub fn count_out(server: u32, length: u16) {

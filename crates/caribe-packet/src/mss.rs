@@ -31,15 +31,21 @@ pub const fn limit(policy: &Policy, room: u16, ip: usize) -> Option<u16> {
     None
 }
 
-/// Where the option's value is, counted from the TCP header, which is `end` bytes long. `read` gives
-/// two bytes of it.
+/// Where the option's value is, counted from the TCP header, which is `end` bytes long: 60 at most.
+/// `read` gives two bytes of it. `bounded` gives an offset below 64 back; the kernel's verifier
+/// forgets in it how the offset came about, or else it would follow every way to fill the options.
 #[inline(always)]
-pub fn find(end: usize, read: impl Fn(usize) -> Option<[u8; 2]>) -> Option<usize> {
+pub fn find(
+    end: usize,
+    read: impl Fn(usize) -> Option<[u8; 2]>,
+    bounded: impl Fn(usize) -> usize,
+) -> Option<usize> {
     let mut at = TcpHeader::LENGTH;
     for _ in 0..MOST {
         if at + 4 > end {
             return None;
         }
+        at = bounded(at);
         let [kind, length] = read(at)?;
         at = match kind {
             END => return None,
@@ -94,7 +100,7 @@ mod tests {
     fn found(options: &[u8]) -> Option<usize> {
         let header = [&[0; TcpHeader::LENGTH][..], options].concat();
         let read = |at: usize| Some([*header.get(at)?, *header.get(at + 1)?]);
-        find(header.len(), read)
+        find(header.len(), read, |at| at)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the states of all protocols have in common: a number each, from which name, timeout and
 //! class follow.
 
+use crate::transport::{SCTP, UDP};
 use crate::{sctp_state, tcp_state};
 
 /// Room for states, with some to spare.
@@ -54,6 +55,16 @@ pub const fn is_over(state: u8) -> bool {
 #[inline(always)]
 pub const fn is_established(state: u8) -> bool {
     state == tcp_state::State::Established as u8 || state == sctp_state::State::Established as u8
+}
+
+/// The state that a connection of a protocol begins in.
+#[inline(always)]
+pub const fn first(protocol: u8) -> u8 {
+    match protocol {
+        UDP => tcp_state::State::Udp as u8,
+        SCTP => sctp_state::State::None as u8,
+        _ => tcp_state::State::None as u8,
+    }
 }
 
 /// The name of a state as `ipvsadm -Lnc` prints it, for readers of maps.

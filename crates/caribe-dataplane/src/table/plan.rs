@@ -37,8 +37,18 @@ impl LiveTable {
     ) -> Result<Plan, Refusal> {
         self.check(desired)?;
         let changes = diff(&self.table, desired);
+        let mut removed: BTreeMap<ServiceKey, BTreeSet<(ServerKey, u32)>> = BTreeMap::new();
+        for (index, discarded) in &self.trash {
+            if let Some(service) = discarded.service {
+                let of_service = removed.entry(service).or_default();
+                of_service.insert((discarded.key, *index));
+            }
+        }
         let mut draft = Draft {
             table: self.clone(),
+            removed,
+            unreferenced: None,
+            orphans: BTreeSet::new(),
             now,
             picks,
             touched: BTreeSet::new(),
@@ -68,7 +78,16 @@ impl LiveTable {
         draft.table.table = desired.clone();
         draft.doom();
         let flips = draft.flips(&self.vips())?;
-        let steps = [draft.first, draft.servers, flips, draft.marks, draft.last].concat();
+        let orphans = draft.orphans.into_iter().map(Step::Orphan).collect();
+        let steps = [
+            draft.first,
+            draft.servers,
+            flips,
+            draft.marks,
+            draft.last,
+            orphans,
+        ]
+        .concat();
         Ok(Plan {
             table: draft.table,
             steps,
@@ -115,6 +134,13 @@ struct Draft<'a> {
     marks: Vec<Step>,
     /// Servers that go, after no run refers to them.
     last: Vec<Step>,
+    /// Of these and of those that went before, the ones whose service goes too.
+    orphans: BTreeSet<u32>,
+    /// The trash by what the servers were: a hundred thousand may be removed and come back.
+    removed: BTreeMap<ServiceKey, BTreeSet<(ServerKey, u32)>>,
+    /// Those in the trash that nothing refers to any more, the longest so last; made when first
+    /// needed. What has left the trash meanwhile may still be there.
+    unreferenced: Option<BTreeSet<(u32, u32)>>,
 }
 
 impl Draft<'_> {
@@ -197,12 +223,8 @@ impl Draft<'_> {
             let is_doomed = service.terms.policy.expire_nodest_conn;
             self.discard(index, is_doomed, true);
         }
-        let left: Vec<u32> = self.discarded_of(key).collect();
-        for index in left {
-            if !self.last.contains(&Step::Orphan(index)) {
-                self.last.push(Step::Orphan(index));
-            }
-        }
+        let left = self.removed.get(key).into_iter().flatten();
+        self.orphans.extend(left.map(|(_, index)| *index));
         self.table.free_services.push_back(service.id);
     }
 
@@ -219,15 +241,6 @@ impl Draft<'_> {
         }
     }
 
-    fn discarded_of(&self, key: &ServiceKey) -> impl Iterator<Item = u32> {
-        let of_service = self
-            .table
-            .trash
-            .iter()
-            .filter(move |(_, discarded)| discarded.service == Some(*key));
-        of_service.map(|(index, _)| *index)
-    }
-
     fn discard(&mut self, index: u32, is_doomed: bool, orphan: bool) {
         let Some(server) = self.table.servers.remove(&index) else {
             return;
@@ -240,9 +253,11 @@ impl Draft<'_> {
             unreferenced_since: None,
         };
         self.table.trash.insert(index, discarded);
+        let removed = self.removed.entry(server.service).or_default();
+        removed.insert((server.key, index));
         self.last.push(Step::Discard(index));
         if orphan {
-            self.last.push(Step::Orphan(index));
+            self.orphans.insert(index);
         }
     }
 
@@ -311,31 +326,22 @@ impl Draft<'_> {
         service: &ServiceKey,
         key: &ServerKey,
     ) -> Result<(u32, bool), Refusal> {
-        let same = self
-            .discarded_of(service)
-            .find(|index| self.table.trash[index].key == *key);
+        let same = self.removed.get(service).and_then(|of_service| {
+            let mut same = of_service.range((*key, 0)..=(*key, u32::MAX));
+            same.next().map(|(_, index)| *index)
+        });
         if let Some(index) = same {
-            self.table.trash.remove(&index);
+            self.take_out(index);
             return Ok((index, false));
         }
         if let Some(index) = self.table.free_servers.pop_front() {
             return Ok((index, true));
         }
-        let oldest = self
-            .table
-            .trash
-            .iter()
-            .filter_map(|(index, discarded)| Some((discarded.unreferenced_since?, *index)))
-            .max_by_key(|(since, _)| self.now.wrapping_sub(*since));
-        if let Some((_, index)) = oldest {
-            let service = self
-                .table
-                .trash
-                .remove(&index)
-                .and_then(|discarded| discarded.service);
+        if let Some(index) = self.longest_unreferenced() {
+            let service = self.take_out(index);
             let service = service.and_then(|key| Some(self.table.services.get(&key)?.id));
             self.servers.push(Step::CloseTraffic { index, service });
-            self.last.retain(|step| *step != Step::Orphan(index));
+            self.orphans.remove(&index);
             return Ok((index, true));
         }
         Err(Refusal::Capacity {
@@ -344,6 +350,35 @@ impl Draft<'_> {
             room: self.table.room.servers as usize * 2,
             soon: false,
         })
+    }
+
+    /// The removed server that nothing has referred to for the longest time.
+    fn longest_unreferenced(&mut self) -> Option<u32> {
+        let (trash, now) = (&self.table.trash, self.now);
+        let unreferenced = self.unreferenced.get_or_insert_with(|| {
+            let since = |discarded: &Discarded| discarded.unreferenced_since;
+            trash
+                .iter()
+                .filter_map(|(index, it)| Some((now.wrapping_sub(since(it)?), *index)))
+                .collect()
+        });
+        while let Some((_, index)) = unreferenced.pop_last() {
+            let left = trash.get(&index);
+            if left.is_some_and(|it| it.unreferenced_since.is_some()) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Takes a server out of the trash; gives its service.
+    fn take_out(&mut self, index: u32) -> Option<ServiceKey> {
+        let discarded = self.table.trash.remove(&index)?;
+        let service = discarded.service?;
+        if let Some(of_service) = self.removed.get_mut(&service) {
+            of_service.remove(&(discarded.key, index));
+        }
+        Some(service)
     }
 
     fn edit_server(&mut self, key: ServiceKey, server: &Server) {

@@ -128,14 +128,18 @@ impl Explainer {
             (trace::OPENED, Made::Connection),
             (trace::TEMPLATE_MADE, Made::Template),
         ];
+        let connection = met(trace::CONNECTION)
+            .then(|| self.connection(question, trace.connection, now))
+            .flatten();
+        let goes_on = connection.as_ref().filter(|_| !met(trace::SERVICE));
+        // A connection keeps its port; for a new one it is chosen.
+        let port = goes_on.map_or(trace.server_port as u16, |it| it.server.port());
         Ok(Explanation {
             verdict: verdict.name().to_owned(),
             meaning: verdict.meaning().trim().to_owned(),
             fate,
             service: met(trace::SERVICE).then(|| service(question, &trace)),
-            connection: met(trace::CONNECTION)
-                .then(|| self.connection(question, trace.connection, now))
-                .flatten(),
+            connection,
             over: [
                 (trace::REOPENED, Over::Reopened),
                 (trace::SERVER_GONE, Over::ServerGone),
@@ -151,7 +155,7 @@ impl Explainer {
                 .into_iter()
                 .filter_map(|(bit, made)| met(bit).then_some(made))
                 .collect(),
-            server: self.server(&trace),
+            server: self.server(trace.server, port),
             changes: match fate {
                 Fate::Forwarded => differences(&frame, &outcome.frame),
                 Fate::Answered | Fate::Passed | Fate::Dropped => Vec::new(),
@@ -201,12 +205,12 @@ impl Explainer {
         }
     }
 
-    fn server(&self, trace: &Trace) -> Option<ExplainedServer> {
-        let entry = self.entry(trace.server)?;
-        let load = self.load_of(trace.server);
+    fn server(&self, number: u32, port: u16) -> Option<ExplainedServer> {
+        let entry = self.entry(number)?;
+        let load = self.load_of(number);
         Some(ExplainedServer {
             key: encoding::server_key(&entry),
-            port: trace.server_port as u16,
+            port,
             forwarding: encoding::forwarding_from_number(entry.forwarding),
             weight: entry.weight,
             in_service: entry.flags & IN_SERVICE != 0,

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 
 use caribe_packet::server::{IN_SERVICE, REACHABLE, Server};
+use caribe_packet::settings::ticks_of_seconds;
+use caribe_packet::state::STATES;
 
 use crate::bench::{Bench, Cases, NewServer, Side};
 use crate::flow::{Flow, Net, Transport, client_mac};
@@ -33,6 +35,10 @@ pub(crate) fn cases(cases: &mut Cases) {
                 let mut bench = Bench::new(String::new(), &mut plane, sent);
                 let mut random = Random(seed);
                 let mut model = table(&mut bench);
+                // The model has no clock: connections expire when it says so, however slow the
+                // machine is. Timeouts are tested with the states.
+                bench.plane.settings.timeouts = [ticks_of_seconds(100_000); STATES];
+                bench.plane.write_settings();
                 for number in 0..PACKETS {
                     bench.rename(format!("seed {seed}, packet {number}"));
                     if number % 250 == 249 {

@@ -4,15 +4,16 @@
 use std::net::IpAddr;
 
 use caribe_packet::server::Server;
+use caribe_packet::settings::SCHEDULE_ICMP;
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::flow::{
     BACK_MAC, CPORT, FRONT_MAC, Flow, Net, TCP4, TCP6, Transport, UDP4, VPORT, client_mac,
-    icmp_error, routed, server_mac, tunnelled,
+    icmp_error, natted, routed, server_mac, tunnelled,
 };
 use crate::frame::{Body, Frame, Packet, v4, v6};
-use crate::plane::Action;
+use crate::plane::{Action, now};
 use crate::tunnel_wrapping::{Tunnel, WRAPPINGS, Wrapping};
 
 /// The port of NAT servers.
@@ -111,6 +112,70 @@ pub(crate) fn cases(cases: &mut Cases) {
                     let expected = Expected::Passed(Verdict::PassedProtocol);
                     bench.expect(Side::Front, &frame, expected);
                 }
+            },
+        );
+        cases.add(
+            format!("case_103 schedule_icmp, by nat {}", flow.name()),
+            move |bench| {
+                let to = (flow.net.server(3), PORT);
+                let index = bench.server(NewServer::nat(to.0, to.1));
+                bench.rotating(flow.vip(), flow.number(), &[index]);
+                schedule_icmp(bench);
+                let frame = about_unknown(flow);
+                let sent = routed(&frame, index).with(|frame| {
+                    frame.packet.destination = to.0;
+                    requote(frame, flow.net, 0, to);
+                });
+                scheduled(bench, flow, index, &frame, sent);
+                // The client's next packet finds the connection.
+                let later = flow.later(1);
+                let expected =
+                    Expected::Redirected(Verdict::ForwardedNat, natted(&later, index, to));
+                bench.expect(Side::Front, &later, expected);
+                assert_eq!(bench.plane.traffic_of(index).connections, 1);
+            },
+        );
+        cases.add(
+            format!("case_103 schedule_icmp, by direct routing {}", flow.name()),
+            move |bench| {
+                let index = bench.server(NewServer::direct(flow.net.server(3)));
+                bench.rotating(flow.vip(), flow.number(), &[index]);
+                schedule_icmp(bench);
+                let frame = about_unknown(flow);
+                scheduled(bench, flow, index, &frame, routed(&frame, index));
+            },
+        );
+        cases.add(
+            format!("case_103 schedule_icmp, by tunnelling {}", flow.name()),
+            move |bench| {
+                let (from, to) = (Net::V4.tunnel_source(), Net::V4.server(4));
+                let index = bench.server(NewServer::tunnel(to, from));
+                bench.rotating(flow.vip(), flow.number(), &[index]);
+                schedule_icmp(bench);
+                let frame = about_unknown(flow);
+                let sent = tunnelled(&frame, index, from, to);
+                scheduled(bench, flow, index, &frame, sent);
+            },
+        );
+        cases.add(
+            format!("case_103 schedule_icmp, for nobody {}", flow.name()),
+            move |bench| {
+                bench.rotating(flow.vip(), flow.number(), &[]);
+                schedule_icmp(bench);
+                let dropped = Expected::Dropped(Verdict::DroppedNoServer);
+                bench.expect(Side::Front, &about_unknown(flow), dropped);
+                let passed = || Expected::Passed(Verdict::PassedProtocol);
+                let what = errors(flow.net)[0];
+                // Of an address, and of a port, without a service.
+                let mut elsewhere = answer_of(flow);
+                elsewhere.source = flow.net.elsewhere();
+                let mut other = answer_of(flow);
+                other.set_ports(VPORT + 1, CPORT);
+                for quoted in [elsewhere, other] {
+                    let frame = error(flow.net, what, &quoted, flow.net.vip(), Side::Front);
+                    bench.expect(Side::Front, &frame, passed());
+                }
+                assert_eq!(bench.plane.entries(), []);
             },
         );
         cases.add(
@@ -327,6 +392,46 @@ fn open(bench: &mut Bench<'_>, flow: Flow, index: u32) {
     bench.rotating(flow.vip(), flow.number(), &[index]);
     let (_, action, _) = bench.send(Side::Front, 0, &flow.request(1).bytes());
     assert_eq!(action, Action::Redirect);
+}
+
+/// Errors about connections that are not known are scheduled.
+fn schedule_icmp(bench: &mut Bench<'_>) {
+    bench.plane.settings.flags = SCHEDULE_ICMP;
+    bench.plane.write_settings();
+}
+
+/// An error about an answer of which no connection is known.
+fn about_unknown(flow: Flow) -> Frame {
+    let what = errors(flow.net)[0];
+    error(
+        flow.net,
+        what,
+        &answer_of(flow),
+        flow.net.vip(),
+        Side::Front,
+    )
+}
+
+/// An error makes a connection that no packet has moved yet, and goes its way.
+fn scheduled(bench: &mut Bench<'_>, flow: Flow, index: u32, frame: &Frame, sent: Frame) {
+    let start = now();
+    let expected = Expected::Redirected(Verdict::ForwardedError, sent);
+    bench.expect(Side::Front, frame, expected);
+    let entry = bench.only_entry();
+    assert_eq!(entry.client, (flow.net.client(1), CPORT));
+    assert_eq!(entry.peer, flow.vip());
+    assert_eq!(entry.protocol, flow.number());
+    let first = match flow.transport {
+        Transport::Tcp => 0,
+        Transport::Udp => 11,
+        Transport::Sctp => 16,
+    };
+    assert_eq!(entry.state, first);
+    crate::lifecycle::assert_deadline(&entry, start, 3, 0);
+    bench.expect_load(index, 0, 1);
+    let traffic = bench.plane.traffic_of(index);
+    assert_eq!((traffic.connections, traffic.packets_in), (1, 1));
+    assert_eq!(traffic.bytes_in, frame.packet.length() as u64);
 }
 
 /// A router that neither is a client nor a server.

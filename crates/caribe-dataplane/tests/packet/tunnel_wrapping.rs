@@ -4,13 +4,15 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use caribe_packet::policy::{NO_PMTU_DISCOVERY, Policy, REUSE};
 use caribe_packet::server::{GRE, GUE, REMOTE_CHECKSUM, TUNNEL_CHECKSUM};
 use caribe_packet::verdict::Verdict;
 
 use crate::bench::{Bench, Cases, Expected, NewServer, Side};
 use crate::checksums::GUE as GUE_PORT;
-use crate::flow::{Flow, Net, TCP4, UDP4, UDP6, icmp_error, tunnelled};
+use crate::flow::{Flow, Net, SCTP4, TCP4, UDP4, UDP6, icmp_error, tunnelled};
 use crate::frame::{Body, Frame, Gue};
+use crate::plane::IPVS;
 
 /// A way to wrap: name, bits of the server's flags, bytes between outer and inner IP header.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +131,9 @@ pub(crate) fn cases(cases: &mut Cases) {
                 });
             }
             let name = format!("by {} over {}", wrapping.name, outer.name());
+            cases.add(format!("case_96 pmtu_disc 0 {name}"), move |bench| {
+                without_discovery(bench, outer, wrapping);
+            });
             cases.add(format!("case_95 without df {name}"), move |bench| {
                 without_df(bench, outer, wrapping);
             });
@@ -182,6 +187,38 @@ fn effective_mtu(bench: &mut Bench<'_>, flow: Flow, outer: Net, wrapping: Wrappi
     let answer = icmp_error(&frame, error, [0, 0, high, low]);
     let expected = Expected::Transmitted(Verdict::AnsweredTooBig, answer);
     bench.expect(Side::Front, &frame, expected);
+}
+
+/// Without path MTU discovery the outer header has no DF, whatever the packet has, and nobody is
+/// told what does not fit. IPv6 knows no fragments on the way, so there nothing changes.
+fn without_discovery(bench: &mut Bench<'_>, outer: Net, wrapping: Wrapping) {
+    for flow in [TCP4, UDP4, SCTP4, UDP6] {
+        let tunnel = Tunnel::new(bench, flow, outer, wrapping);
+        let flags = REUSE | NO_PMTU_DISCOVERY;
+        bench.plane.set_policy(1, Policy { flags, ..IPVS });
+        let may_be_cut = |frame: &Frame| {
+            tunnel
+                .wrapped(frame)
+                .with(|frame| frame.packet.do_not_fragment = false)
+        };
+        let request = flow.request(1);
+        let forwarded = Expected::Redirected(Verdict::ForwardedTunnel, may_be_cut(&request));
+        bench.expect(Side::Front, &request, forwarded);
+        let room = 1500 - tunnel.overhead();
+        let empty = flow.later(1).payload(0).packet.length();
+        let fits = flow.later(1).payload(room - empty);
+        let forwarded = Expected::Redirected(Verdict::ForwardedTunnel, may_be_cut(&fits));
+        bench.expect(Side::Front, &fits, forwarded);
+        let long = flow.later(1).payload(room - empty + 1);
+        let expected = if flow.net == Net::V4 {
+            Expected::Dropped(Verdict::DroppedTooBig)
+        } else {
+            let [high, low] = (room as u16).to_be_bytes();
+            let answer = icmp_error(&long, (2, 0), [0, 0, high, low]);
+            Expected::Transmitted(Verdict::AnsweredTooBig, answer)
+        };
+        bench.expect(Side::Front, &long, expected);
+    }
 }
 
 /// Without DF inside there is none outside. What is too big cannot be fragmented here.

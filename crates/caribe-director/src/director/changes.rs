@@ -59,7 +59,7 @@ impl Director {
             self.undo = Some(previous);
         }
         self.renew_watch_of_servers(&mut effects);
-        self.settle(&mut effects);
+        self.settle(false, &mut effects);
         (results, effects)
     }
 

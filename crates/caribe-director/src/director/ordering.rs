@@ -57,7 +57,7 @@ impl Director {
         self.happened(id.service, What::Order { server, order, by }, &mut effects);
         self.stale.add(id.service);
         self.reconcile(&mut effects);
-        self.settle(&mut effects);
+        self.settle(false, &mut effects);
         Ok(effects)
     }
 }

@@ -23,6 +23,10 @@ const CARIBE: &str = env!("CARGO_BIN_EXE_caribe");
 /// How long something may take that takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
 
+/// How long a start may take: the kernel verifies the programs, in seconds on a machine that does
+/// nothing else.
+const START: Duration = Duration::from_secs(180);
+
 /// Past this, connections of short timeouts may have expired before they were looked at, and the
 /// scenario is played again.
 const SLOW: Duration = Duration::from_secs(8);
@@ -184,7 +188,7 @@ impl Caribe<'_> {
             plain: true,
             persistent: false,
         };
-        caribe.wait("does not answer", |_| true)?;
+        caribe.wait("does not answer", START, |_| true)?;
         Ok(caribe)
     }
 
@@ -213,8 +217,13 @@ impl Caribe<'_> {
     }
 
     /// Waits until the table is as it should be.
-    fn wait(&mut self, what: &str, check: impl Fn(&LiveTable) -> bool) -> Result<(), PlayError> {
-        let deadline = Deadline::after(SOON);
+    fn wait(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        check: impl Fn(&LiveTable) -> bool,
+    ) -> Result<(), PlayError> {
+        let deadline = Deadline::after(limit);
         loop {
             let table = self.table();
             if table.as_ref().is_ok_and(&check) {
@@ -327,7 +336,7 @@ impl Director for Caribe<'_> {
     }
 
     fn settle(&mut self) -> Result<(), PlayError> {
-        self.wait("does not find its servers", |table| {
+        self.wait("does not find its servers", SOON, |table| {
             let mut servers = table
                 .services
                 .iter()

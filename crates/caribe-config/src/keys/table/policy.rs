@@ -77,18 +77,16 @@ pub(super) const GLOBAL: &[Key] = &[
             "1: a packet from a NAT server that belongs to no connection is answered with port \
          unreachable.",
         ),
-    for_the_file("schedule_icmp", Kind::Boolean, "0")
-        .not_yet(Topic::Icmp)
-        .meaning(
-            "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
-         connection would be.",
-        ),
-    for_the_file("pmtu_disc", Kind::Boolean, "1")
-        .not_yet(Topic::Icmp)
-        .meaning(
-            "1: a packet that is too big for the way to its server and must not be fragmented is \
-         answered with the size that fits. 0: the tunnel's header allows fragments.",
-        ),
+    for_the_file("schedule_icmp", Kind::Boolean, "0").meaning(
+        "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
+         connection would be, and makes the connection.",
+    ),
+    for_the_file("pmtu_disc", Kind::Boolean, "1").meaning(
+        "1: a packet that is too big for the tunnel to its server and must not be fragmented is \
+         answered with the size that fits. 0: it is not. The tunnel's IPv4 header allows fragments \
+         then, which routers on the way may make; a packet that does not fit the director's own \
+         link is dropped, and counted as `dropped_too_big`.",
+    ),
     for_the_file("lblc_expiration", EXPIRATION, "86400")
         .seconds()
         .meaning("How long `lblc` remembers the server of a destination that nobody asks for."),
@@ -105,7 +103,5 @@ pub(super) const OF_A_SERVICE: &[Key] = &[
     for_a_service("sloppy_sctp", Kind::Boolean),
     for_a_service("secure_tcp", DEFENCE),
     for_a_service("cache_bypass", Kind::Boolean),
-    for_a_service("pmtu_disc", Kind::Boolean)
-        .not_yet(Topic::Icmp)
-        .neutral(&["1"]),
+    for_a_service("pmtu_disc", Kind::Boolean),
 ];
