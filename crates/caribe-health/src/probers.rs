@@ -49,10 +49,12 @@ impl Probers {
         let rwho = self.listener(&settings.check);
         let ready = self.ready.entry(Arc::clone(&settings.check));
         let cell = Rc::clone(ready.or_default());
-        let (path, clock, ways) = (Rc::clone(&self.path), self.clock, self.ways.clone());
+        let through = settings.target.through.as_ref();
+        let through = through.map(|_| (Rc::clone(&self.path), self.ways.clone()));
+        let clock = self.clock;
         async move {
             let limit = settings.timing.limit;
-            if let Some(prober) = cell.get() {
+            if let (Some(prober), None) = (cell.get(), &through) {
                 return prober.probe(&settings.target, limit).await;
             }
             let prepare = || async {
@@ -69,12 +71,15 @@ impl Probers {
                 Ok(Err(reason)) => return blind(&reason),
                 Err(_elapsed) => return blind("the files of the check could not be read in time"),
             };
-            if settings.target.through.is_none() {
+            let Some((path, ways)) = through else {
                 return prober.probe(&settings.target, limit).await;
-            }
-            let start = path.get_or_try_init(|| DataPath::start(clock, ways));
+            };
+            let start = Box::pin(path.get_or_try_init(|| DataPath::start(clock, ways)));
             match timeout(limit, start).await {
-                Ok(Ok(path)) => prober.probe_by(&settings.target, limit, Some(path)).await,
+                Ok(Ok(path)) => {
+                    let probe = prober.probe_by(&settings.target, limit, Some(path));
+                    Box::pin(probe).await
+                }
                 Ok(Err(error)) => blind(&error.to_string()),
                 Err(_elapsed) => blind("the way through the VIP could not be made in time"),
             }
