@@ -62,7 +62,11 @@ use crate::family::{V4, V6};
 use crate::locality::Remembered;
 
 /// Balances: the program on a director's interfaces.
+///
+/// It is part of what the kernel calls, rather than called by it: the kernel counts every call's
+/// stack, and there is little left of it (see `encapsulate`).
 #[xdp]
+#[inline(always)]
 pub fn director(context: XdpContext) -> u32 {
     verdict::count(parse::parse(&context))
 }
