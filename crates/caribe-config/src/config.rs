@@ -7,6 +7,7 @@ mod service;
 mod table;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use caribe_model::{Defence, Forwarding, MarkRule, Policy, Tuning};
@@ -58,8 +59,9 @@ pub struct Config {
     pub marks: Vec<Mark>,
     /// Heartbeat, takeover and connection sync.
     pub redundancy: Redundancy,
-    /// The `virtual` blocks, in the order of the file.
-    pub services: Vec<VirtualService>,
+    /// The `virtual` blocks, in the order of the file; shared with the configurations before and
+    /// after, where a block does not change.
+    pub services: Vec<Arc<VirtualService>>,
 }
 
 /// `flood_guard` of a file that does not say it; the reference says why.

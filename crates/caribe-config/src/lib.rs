@@ -23,6 +23,7 @@ mod network;
 mod port_set;
 mod reference;
 mod render;
+mod reread;
 mod resemblance;
 mod resolver;
 pub mod save;
@@ -38,6 +39,7 @@ pub use config::Config;
 pub use diagnostic::{Diagnostic, Severity};
 pub use reference::reference;
 pub use render::{Style, render};
+pub use reread::{Reader, Reading};
 pub use resolver::{FixedResolver, ResolveError, Resolver};
 pub use source::{ReadError, Source};
 pub use system_resolver::SystemResolver;
@@ -73,15 +75,21 @@ pub struct Parsed {
 /// Reads a configuration. Every error is found in one go; a file with one has no configuration.
 pub fn parse(source: &Source, mode: Mode, resolver: &dyn Resolver) -> Parsed {
     let mut report = Report::new(source, mode);
-    let config = read(source, resolver, &mut report);
+    let found = read(source, resolver, &mut report);
     Parsed {
-        config: config.filter(|_| !report.has_errors()),
+        config: found
+            .map(|(config, _)| config)
+            .filter(|_| !report.has_errors()),
         notes: report.take_notes(),
         diagnostics: report.finish(),
     }
 }
 
-fn read(source: &Source, resolver: &dyn Resolver, report: &mut Report<'_>) -> Option<Config> {
+fn read(
+    source: &Source,
+    resolver: &dyn Resolver,
+    report: &mut Report<'_>,
+) -> Option<(Config, Document)> {
     let start = Span::new(0, 0);
     if source.text().len() > Source::MAX_SIZE {
         let message = format!("the file is larger than {} bytes", Source::MAX_SIZE);
@@ -104,5 +112,6 @@ fn read(source: &Source, resolver: &dyn Resolver, report: &mut Report<'_>) -> Op
     let mut meaning = meaning::meaning(&settings, resolver, report);
     checks::check(&settings, &mut meaning, report);
     unheeded::name(&settings, report);
-    Some(meaning.config)
+    let config = meaning.config;
+    Some((config, document))
 }

@@ -12,6 +12,7 @@ mod server;
 mod service;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use caribe_model::{Defence, Forwarding, Policy, Protocol};
@@ -124,14 +125,14 @@ impl Interpreter<'_, '_> {
         &mut self,
         settings: &'s Section<'t>,
         file: &OfTheFile,
-    ) -> (Vec<VirtualService>, Vec<Origin<'s, 't>>) {
+    ) -> (Vec<Arc<VirtualService>>, Vec<Origin<'s, 't>>) {
         let mut services = Vec::new();
         let mut origins = Vec::new();
         for section in &settings.children {
             match section.place {
                 Place::Virtual => {
                     if let Some((service, origin)) = self.service(section, file) {
-                        services.push(service);
+                        services.push(Arc::new(service));
                         origins.push(origin);
                     }
                 }
@@ -159,7 +160,7 @@ impl Interpreter<'_, '_> {
         &mut self,
         settings: &Section<'_>,
         network: Forwarding,
-        services: &[VirtualService],
+        services: &[Arc<VirtualService>],
     ) -> Option<FloatingAddress> {
         let router = self.floating(settings, "nat_router", "nat_nmask")?;
         let nat_somewhere = network == Forwarding::Nat

@@ -15,7 +15,6 @@ use std::collections::HashSet;
 
 use caribe_model::{ServiceKey, Table};
 
-use crate::config::VirtualService;
 use crate::resolver::Resolver;
 use crate::source::Source;
 use crate::tree::EditError;
@@ -139,7 +138,7 @@ fn prove(
     }
     let services = &layout.config.services;
     let active = services.iter().filter(|service| service.active);
-    let mut keys = active.map(VirtualService::key);
+    let mut keys = active.map(|service| service.key());
     match keys.find(|key| wanted.service(key).is_none()) {
         Some(key) => unfaithful(key, "the service is still there"),
         None => Ok(()),

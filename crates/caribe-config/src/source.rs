@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A piece of the source: byte offsets, the end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,10 @@ impl Span {
 #[derive(Debug, Clone)]
 pub struct Source {
     name: Arc<str>,
-    text: Vec<u8>,
-    /// Offset of the first byte of every line, to find a line by bisection.
-    line_starts: Vec<usize>,
+    /// Shared: a director keeps what it has loaded in more than one place.
+    text: Arc<Vec<u8>>,
+    /// Offset of the first byte of every line, to find a line by bisection; once it is asked for.
+    line_starts: OnceLock<Vec<usize>>,
 }
 
 /// Why a configuration file could not be read.
@@ -62,18 +63,10 @@ impl Source {
 
     /// A text from memory.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Vec<u8>>) -> Self {
-        let text = text.into();
-        let mut line_starts = vec![0];
-        line_starts.extend(
-            text.iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b'\n')
-                .map(|(at, _)| at + 1),
-        );
         Source {
             name: name.into(),
-            text,
-            line_starts,
+            text: Arc::new(text.into()),
+            line_starts: OnceLock::new(),
         }
     }
 
@@ -116,19 +109,25 @@ impl Source {
 
     /// Offsets at which lines begin. A text that ends in a line feed has an empty last line.
     pub(crate) fn line_starts(&self) -> &[usize] {
-        &self.line_starts
+        self.line_starts.get_or_init(|| {
+            let ends = self.text.iter().enumerate();
+            let ends = ends.filter(|(_, byte)| **byte == b'\n');
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| at + 1))
+                .collect()
+        })
     }
 
     /// A line (counted from 1) without its line end.
     pub(crate) fn line(&self, number: usize) -> &[u8] {
         let Some(start) = number
             .checked_sub(1)
-            .and_then(|index| self.line_starts.get(index))
+            .and_then(|index| self.line_starts().get(index))
         else {
             return &[];
         };
         let end = self
-            .line_starts
+            .line_starts()
             .get(number)
             .map_or(self.text.len(), |next| next - 1);
         let line = &self.text[*start..end];
@@ -137,8 +136,8 @@ impl Source {
 
     /// Line and column of a byte, both from 1; columns are characters, a tab being one.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = self.line_starts[line - 1]; // line >= 1: the first start is 0
+        let line = self.line_starts().partition_point(|start| *start <= offset);
+        let start = self.line_starts()[line - 1]; // line >= 1: the first start is 0
         let end = offset.min(self.text.len());
         (line, characters(&self.text[start..end]) + 1)
     }

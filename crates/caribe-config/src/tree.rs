@@ -305,6 +305,12 @@ impl Block {
         &mut self.body
     }
 
+    /// Where it is in the source, all of its lines; `None` when its `}` is missing.
+    pub(crate) fn place(&self) -> Option<std::ops::Range<usize>> {
+        let close = self.close.as_ref()?;
+        Some(self.head.start..close.start + close.text.len())
+    }
+
     pub(crate) fn name_span(&self) -> Span {
         self.name_span
     }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use caribe_config::config::{
@@ -142,7 +143,7 @@ fn sample_a_nat() {
             active_command: None,
             inactive_command: None,
         },
-        services: vec![
+        services: [
             VirtualService {
                 name: "shop_http".to_owned(),
                 active: true,
@@ -195,7 +196,9 @@ fn sample_a_nat() {
                 ],
                 ..unsaid()
             },
-        ],
+        ]
+        .map(Arc::new)
+        .into(),
         ..Config::default()
     };
     assert_eq!(meaning("sample-a-nat.cf"), expected);
@@ -223,7 +226,7 @@ fn sample_b_direct() {
             inactive_command: Some("/etc/sysconfig/ha/on_standby.sh".to_owned()),
             ..Redundancy::default()
         },
-        services: vec![VirtualService {
+        services: [VirtualService {
             name: "site_http".to_owned(),
             active: true,
             address: floating("198.51.100.10", "eth0:1", 32),
@@ -260,7 +263,9 @@ fn sample_b_direct() {
                 server("r2", true, "198.51.100.22", 80, 20, Forwarding::Direct),
             ],
             ..unsaid()
-        }],
+        }]
+        .map(Arc::new)
+        .into(),
         ..Config::default()
     };
     assert_eq!(meaning("sample-b-direct.cf"), expected);
@@ -298,7 +303,7 @@ fn sample_d_tunnel() {
             deadtime: seconds(18),
             ..Redundancy::default()
         },
-        services: vec![VirtualService {
+        services: [VirtualService {
             name: "ftp21".to_owned(),
             active: true,
             address: floating("192.0.2.40", "eth0:1", 32),
@@ -322,7 +327,9 @@ fn sample_d_tunnel() {
                 server("far2", true, "198.19.0.10", 21, 3, Forwarding::Tunnel),
             ],
             ..unsaid()
-        }],
+        }]
+        .map(Arc::new)
+        .into(),
         ..Config::default()
     };
     assert_eq!(meaning("sample-d-tunnel.cf"), expected);
@@ -453,7 +460,7 @@ fn every_key_has_its_meaning() {
             active_command: Some("/usr/local/bin/up now".to_owned()),
             inactive_command: Some("/usr/local/bin/down".to_owned()),
         },
-        services: vec![VirtualService {
+        services: [VirtualService {
             name: "web".to_owned(),
             active: true,
             address: floating("192.0.2.80", "eth0:1", 25),
@@ -566,7 +573,9 @@ fn every_key_has_its_meaning() {
                     ..server("b", true, "192.0.2.102", 8000, 1, Forwarding::Tunnel)
                 },
             ],
-        }],
+        }]
+        .map(Arc::new)
+        .into(),
     };
     assert_eq!(meaning("everything.cf"), expected);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/good/everything.cf");
@@ -650,7 +659,7 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
             active_command: None,
             inactive_command: None,
         },
-        services: vec![VirtualService {
+        services: [VirtualService {
             name: "v".to_owned(),
             active: false,
             address: floating("192.0.2.80", "eth0:1", 32),
@@ -695,7 +704,9 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
                 thresholds: Thresholds::NONE,
                 monitors: Vec::new(),
             }],
-        }],
+        }]
+        .map(Arc::new)
+        .into(),
     };
     assert_eq!(config, expected);
     // What is meant is also what the types' own defaults say, which tests elsewhere build on.
@@ -710,7 +721,7 @@ fn an_empty_service_has_piranhas_and_ipvss_defaults() {
         servers: vec![RealServer::new("s")],
         ..VirtualService::new("v", floating("192.0.2.80", "eth0:1", 32))
     };
-    assert_eq!(expected.services, [service]);
+    assert_eq!(expected.services, [Arc::new(service)]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use caribe_config::config::{Config, FloatingAddress, Limits};
+use caribe_config::config::{Config, FloatingAddress, Limits, VirtualService};
 use caribe_model::{
     Defence, Family, Forwarding, MarkRule, Policy, ServiceKey, Table, TableError, Timeouts, Tuning,
 };
@@ -16,8 +17,9 @@ pub struct Intent {
     /// `serial_no`.
     pub serial_no: i64,
     /// Active services, in the order of the file. Blocks that share a firewall mark are one
-    /// service, as they are for IPVS: that of the first, with the servers of all.
-    pub services: Vec<WantedService>,
+    /// service, as they are for IPVS: that of the first, with the servers of all. Those whose block
+    /// did not change are shared with the configuration before.
+    pub services: Vec<Arc<WantedService>>,
     /// Floating addresses, each once, in the order of the file; the NAT router's first, as
     /// Piranha raises it.
     pub addresses: Vec<FloatingAddress>,
@@ -43,6 +45,9 @@ pub struct Intent {
     pub secure_tcp: Defence,
     /// Where each service is in `services`.
     places: HashMap<ServiceKey, usize>,
+    /// The block that each service, in the order of `services`, comes from; the first, if there are
+    /// more.
+    blocks: Vec<Arc<VirtualService>>,
 }
 
 /// Why a configuration that is legal by itself cannot be used.
@@ -77,24 +82,52 @@ impl Intent {
     ///
     /// Refuses a configuration that no legal [`Table`] can hold.
     pub fn new(config: &Config, interfaces: &[String]) -> Result<Self, IntentError> {
-        let mut services: Vec<WantedService> = Vec::new();
-        let mut places: HashMap<ServiceKey, usize> = HashMap::new();
+        Intent::after(None, config, interfaces)
+    }
+
+    /// The same, with what can be taken over from the intent before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Intent::new`].
+    pub fn after(
+        before: Option<&Intent>,
+        config: &Config,
+        interfaces: &[String],
+    ) -> Result<Self, IntentError> {
+        let mut services: Vec<Arc<WantedService>> = Vec::new();
+        let mut blocks: Vec<Arc<VirtualService>> = Vec::new();
+        let mut places: HashMap<ServiceKey, usize> = HashMap::with_capacity(config.services.len());
         for block in config.services.iter().filter(|block| block.active) {
-            let wanted = WantedService::new(block).map_err(|reason| IntentError::Monitor {
-                name: block.name.clone(),
-                reason,
-            })?;
+            let known = before.and_then(|before| before.made_of(block));
+            let wanted = match known {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let wanted = WantedService::new(block);
+                    Arc::new(wanted.map_err(|reason| IntentError::Monitor {
+                        name: block.name.clone(),
+                        reason,
+                    })?)
+                }
+            };
             let shared = matches!(wanted.key, ServiceKey::Mark { .. });
             match places.get(&wanted.key).filter(|_| shared) {
-                Some(place) => services[*place].join(wanted),
+                Some(place) => Arc::make_mut(&mut services[*place]).join(&wanted),
                 None => {
                     places.insert(wanted.key, services.len());
                     services.push(wanted);
+                    blocks.push(Arc::clone(block));
                 }
             }
         }
+        // What was taken over has been checked, but not who else has its identity now.
         let mut table = Table::default();
-        for wanted in &services {
+        let unique = places.len() == services.len();
+        let known = |wanted: &Arc<WantedService>| {
+            let known = before.and_then(|before| before.shared(&wanted.key));
+            unique && known.is_some_and(|known| Arc::ptr_eq(known, wanted))
+        };
+        for wanted in services.iter().filter(|wanted| !known(wanted)) {
             let inserted =
                 table.insert(wanted.key, wanted.with(|server| Some(server.server.weight)));
             inserted.map_err(|source| IntentError::Table {
@@ -127,17 +160,46 @@ impl Intent {
             policy: config.policy,
             secure_tcp: config.secure_tcp,
             places,
+            blocks,
         })
+    }
+
+    /// What a block, the very same, was made into. Marks are left out: several blocks may feed one.
+    fn made_of(&self, block: &Arc<VirtualService>) -> Option<&Arc<WantedService>> {
+        let key = block.key();
+        let place = *self.places.get(&key)?;
+        let same = Arc::ptr_eq(self.blocks.get(place)?, block);
+        let wanted = self.services.get(place)?;
+        (same && matches!(key, ServiceKey::Address { .. })).then_some(wanted)
+    }
+
+    /// Services that are not what they were `before`, that were not there, and that are not here.
+    pub(crate) fn changes(&self, before: &Intent) -> BTreeSet<ServiceKey> {
+        let same = |wanted: &Arc<WantedService>| {
+            let known = before.shared(&wanted.key);
+            known.is_some_and(|known| Arc::ptr_eq(known, wanted) || known == wanted)
+        };
+        let other = self.services.iter().filter(|wanted| !same(wanted));
+        let gone = before.services.iter();
+        let gone = gone.filter(|known| !self.places.contains_key(&known.key));
+        other.chain(gone).map(|wanted| wanted.key).collect()
+    }
+
+    fn shared(&self, key: &ServiceKey) -> Option<&Arc<WantedService>> {
+        self.services.get(*self.places.get(key)?)
     }
 
     /// One of its services.
     pub fn service(&self, key: &ServiceKey) -> Option<&WantedService> {
-        self.services.get(*self.places.get(key)?)
+        self.shared(key).map(Arc::as_ref)
     }
 
     /// Addresses of all servers that are watched or stand by: the ways to them are kept warm.
     pub fn server_addresses(&self) -> BTreeSet<IpAddr> {
-        let servers = self.services.iter().flat_map(WantedService::active_servers);
+        let servers = self
+            .services
+            .iter()
+            .flat_map(|wanted| wanted.active_servers());
         let servers = servers.map(|server| &server.server);
         let sorry = self
             .services
@@ -150,7 +212,10 @@ impl Intent {
 
     /// Whether a server of that family is reached by NAT.
     pub fn uses_nat(&self, family: Family) -> bool {
-        let mut servers = self.services.iter().flat_map(WantedService::active_servers);
+        let mut servers = self
+            .services
+            .iter()
+            .flat_map(|wanted| wanted.active_servers());
         servers.any(|server| {
             server.server.forwarding == Forwarding::Nat
                 && Family::from(server.server.key.address) == family
@@ -160,11 +225,11 @@ impl Intent {
 
 /// Floating addresses: the NAT router's if anything is forwarded by NAT, then each VIP once, with
 /// the device and prefix of its first service, as in Piranha: those of firewall marks as well.
-fn addresses(config: &Config, services: &[WantedService]) -> Vec<FloatingAddress> {
+fn addresses(config: &Config, services: &[Arc<WantedService>]) -> Vec<FloatingAddress> {
     let nat = config.network == Forwarding::Nat
         || services
             .iter()
-            .flat_map(WantedService::active_servers)
+            .flat_map(|wanted| wanted.active_servers())
             .any(|server| server.server.forwarding == Forwarding::Nat);
     let router = config.nat_router.iter().filter(|_| nat);
     let blocks = config.services.iter().filter(|block| block.active);

@@ -103,11 +103,11 @@ impl WantedService {
     }
 
     /// Takes the servers of a service with the same mark, those that it has already excepted.
-    pub(crate) fn join(&mut self, other: WantedService) {
-        for server in other.servers {
+    pub(crate) fn join(&mut self, other: &WantedService) {
+        for server in &other.servers {
             let known = |own: &WantedServer| own.active && own.server.key == server.server.key;
             if !(server.active && self.servers.iter().any(known)) {
-                self.servers.push(server);
+                self.servers.push(server.clone());
             }
         }
     }

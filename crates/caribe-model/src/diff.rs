@@ -34,6 +34,9 @@ pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
             changes.push(Change::RemoveService(*key));
             continue;
         };
+        if std::ptr::eq(before, after) {
+            continue;
+        }
         for server in &before.servers {
             if !after.servers.iter().any(|other| other.key == server.key) {
                 changes.push(Change::RemoveServer(*key, server.key));
@@ -45,6 +48,10 @@ pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
             changes.push(Change::AddService(*key, after));
             continue;
         };
+        // Tables that are derived from each other share what does not change.
+        if std::ptr::eq(before, after) {
+            continue;
+        }
         if settings(before) != settings(after) {
             changes.push(Change::EditService(*key, after));
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -241,7 +242,9 @@ pub struct Service {
 /// place by two hands; [`crate::diff`] tells what must change to get from one to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    services: BTreeMap<ServiceKey, Service>,
+    /// Shared by the tables that are derived from each other: one that changes in one service is
+    /// neither copied nor compared as a whole.
+    services: BTreeMap<ServiceKey, Arc<Service>>,
     marks: Vec<MarkRule>,
 }
 
@@ -339,7 +342,7 @@ impl Table {
                 });
             }
         }
-        self.services.insert(key, service);
+        self.services.insert(key, Arc::new(service));
         Ok(())
     }
 
@@ -373,17 +376,18 @@ impl Table {
 
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) -> Option<Service> {
-        self.services.remove(key)
+        self.services.remove(key).map(Arc::unwrap_or_clone)
     }
 
     /// One service.
     pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
-        self.services.get(key)
+        self.services.get(key).map(Arc::as_ref)
     }
 
     /// All services, ordered by key.
     pub fn services(&self) -> impl Iterator<Item = (&ServiceKey, &Service)> {
-        self.services.iter()
+        let services = self.services.iter();
+        services.map(|(key, service)| (key, service.as_ref()))
     }
 
     /// Number of services.

@@ -1,6 +1,7 @@
 //! Marks: the rules that give them, and the services that take them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use caribe_model::Family;
 
@@ -22,7 +23,8 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
             complete(section, report);
         }
     }
-    let services = meaning.config.services.iter().zip(&meaning.origins);
+    let services = meaning.config.services.iter().map(Arc::as_ref);
+    let services = services.zip(&meaning.origins);
     shared(
         services.clone().filter(|(service, _)| service.active),
         report,

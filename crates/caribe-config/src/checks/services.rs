@@ -5,6 +5,7 @@ mod monitors;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use caribe_model::{Forwarding, ServiceKey};
 
@@ -63,6 +64,7 @@ pub(super) fn check(settings: &Section<'_>, meaning: &Meaning<'_, '_>, report: &
             .config
             .services
             .iter()
+            .map(Arc::as_ref)
             .zip(&meaning.origins)
             .filter(|(service, _)| service.active)
     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::FloatingAddress;
 use crate::diagnostic::Report;
@@ -20,7 +21,7 @@ pub(super) fn check(
     let mut first: HashMap<IpAddr, (FloatingAddress, bool, Span)> = HashMap::new();
     // Inactive services come second: they decide only when nobody else does.
     for active in [true, false] {
-        let services = meaning.config.services.iter_mut().zip(&meaning.origins);
+        let services = meaning.config.services.iter().zip(&meaning.origins);
         for (service, origin) in services.filter(|(service, _)| service.active == active) {
             let section = origin.section;
             let says_mask = section
@@ -43,7 +44,7 @@ pub(super) fn check(
     }
     for service in &mut meaning.config.services {
         if let Some((settled, _, _)) = first.get(&service.address.address) {
-            service.address = settled.clone();
+            Arc::make_mut(service).address = settled.clone();
         }
     }
 }

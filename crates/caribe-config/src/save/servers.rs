@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use caribe_model::{Encapsulation, Forwarding, GueChecksum, Server, ServerKey, Service};
 
@@ -113,7 +114,7 @@ impl Layout {
         meant.weight = server.weight;
         let known = (!says_tunnel).then_some(Encapsulation::Ipip);
         edit(added, &meant, server, known)?;
-        let service: &mut VirtualService = &mut self.config.services[at];
+        let service: &mut VirtualService = Arc::make_mut(&mut self.config.services[at]);
         service.servers.push(meant);
         Ok(())
     }

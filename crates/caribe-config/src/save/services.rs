@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use caribe_model::{Service, ServiceKey};
 
@@ -61,7 +62,7 @@ impl Layout {
         // What holds for every service that says nothing else.
         meant.policy = self.config.policy;
         let position = self.document.body().blocks().count() - 1; // it was just added
-        self.config.services.push(meant);
+        self.config.services.push(Arc::new(meant));
         self.places.push(BlockPlace {
             block: position,
             servers: Vec::new(),

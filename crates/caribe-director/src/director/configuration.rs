@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use caribe_config::config::Config;
 use caribe_health::{MonitorId, ServerHealth, ServerId};
-use caribe_model::{Family, Monotonic};
+use caribe_model::{Family, Monotonic, ServiceKey};
 
 use super::desired::Stale;
+use super::draining::FIRST;
 use super::servers::MonitorChanges;
 use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase, WantedServer};
@@ -34,7 +35,7 @@ impl Director {
         now: Monotonic,
         effects: &mut Vec<Effect>,
     ) {
-        let intent = match Intent::new(config, &self.setup.interfaces) {
+        let intent = match Intent::after(self.intent.as_ref(), config, &self.setup.interfaces) {
             Ok(intent) => intent,
             Err(error) => {
                 let mut diagnostics = warnings;
@@ -53,6 +54,11 @@ impl Director {
         }));
         let before = self.intent.take();
         warn_of_forwarding(&intent, before.as_ref(), forwarding, effects);
+        let changed = match &before {
+            Some(before) => intent.changes(before),
+            None => intent.services.iter().map(|wanted| wanted.key).collect(),
+        };
+        let stale = self.stale_after(&changed, before.as_ref(), &intent);
         note_services(&intent, before.as_ref(), effects);
         self.renew_draining(before.as_ref(), &intent, now, effects);
         let timeouts = before.as_ref().map(|before| self.timeouts(before));
@@ -84,9 +90,9 @@ impl Director {
             self.unseen.clear();
             effects.push(Effect::Attach(intent.interfaces.clone()));
         }
-        self.renew_monitors(&intent, now, effects);
+        self.renew_monitors(&changed, &intent, now, effects);
         self.intent = Some(intent);
-        self.stale = Stale::Everything;
+        self.stale.join(stale);
         self.reconcile(effects);
         // After the table, so that a server that leaves keeps its way until it has left.
         self.renew_watch_of_servers(effects);
@@ -131,10 +137,33 @@ impl Director {
         }
     }
 
-    fn renew_monitors(&mut self, intent: &Intent, now: Monotonic, effects: &mut Vec<Effect>) {
-        let wanted: BTreeMap<ServerId, &WantedServer> = intent
-            .services
+    /// What of the table has to be derived anew when a configuration takes the place of another.
+    fn stale_after(
+        &self,
+        changed: &BTreeSet<ServiceKey>,
+        before: Option<&Intent>,
+        intent: &Intent,
+    ) -> Stale {
+        // What was changed by hand may be about any service, and be dropped.
+        match before {
+            Some(before) if self.overrides.is_empty() && before.marks == intent.marks => {
+                Stale::Services(changed.clone())
+            }
+            _ => Stale::Everything,
+        }
+    }
+
+    /// Starts, stops and retunes the monitors of the services that changed.
+    fn renew_monitors(
+        &mut self,
+        changed: &BTreeSet<ServiceKey>,
+        intent: &Intent,
+        now: Monotonic,
+        effects: &mut Vec<Effect>,
+    ) {
+        let wanted: BTreeMap<ServerId, &WantedServer> = changed
             .iter()
+            .filter_map(|key| intent.service(key))
             .flat_map(|service| {
                 service.active_servers().map(|server| {
                     let id = ServerId {
@@ -145,8 +174,15 @@ impl Director {
                 })
             })
             .collect();
-        let gone = self.servers.keys().filter(|id| !wanted.contains_key(id));
-        let gone: Vec<ServerId> = gone.copied().collect();
+        let known = changed.iter().flat_map(|service| {
+            let first = ServerId {
+                service: *service,
+                server: FIRST,
+            };
+            let known = self.servers.range(first..).map(|(id, _)| *id);
+            known.take_while(|id| id.service == *service)
+        });
+        let gone: Vec<ServerId> = known.filter(|id| !wanted.contains_key(id)).collect();
         for id in gone {
             let watched = self.servers.remove(&id);
             let monitors = watched.map(|watched| watched.monitors).unwrap_or_default();
@@ -203,13 +239,8 @@ fn warn_of_forwarding(
 }
 
 fn note_services(intent: &Intent, before: Option<&Intent>, effects: &mut Vec<Effect>) {
-    let keys = |intent: &Intent| -> BTreeSet<_> {
-        intent.services.iter().map(|service| service.key).collect()
-    };
-    let old = before.map(keys).unwrap_or_default();
-    let new = keys(intent);
     for service in before.iter().flat_map(|before| &before.services) {
-        if !new.contains(&service.key) {
+        if intent.service(&service.key).is_none() {
             effects.push(Effect::Log(Notice::ServiceStopped {
                 name: service.name.clone(),
                 key: service.key,
@@ -217,7 +248,7 @@ fn note_services(intent: &Intent, before: Option<&Intent>, effects: &mut Vec<Eff
         }
     }
     for service in &intent.services {
-        if !old.contains(&service.key) {
+        if before.is_none_or(|before| before.service(&service.key).is_none()) {
             effects.push(Effect::Log(Notice::ServiceStarted {
                 name: service.name.clone(),
                 key: service.key,

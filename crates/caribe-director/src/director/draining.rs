@@ -74,7 +74,7 @@ impl Draining {
 }
 
 /// The least key of a server.
-const FIRST: ServerKey = ServerKey {
+pub(super) const FIRST: ServerKey = ServerKey {
     address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
     port: 0,
 };
@@ -147,6 +147,9 @@ impl Director {
             let Some(wanted) = intent.service(&old.key) else {
                 continue;
             };
+            if std::ptr::eq(old.as_ref(), wanted) {
+                continue;
+            }
             for server in old.active_servers().map(|server| server.server.key) {
                 if has(wanted, server) {
                     continue;

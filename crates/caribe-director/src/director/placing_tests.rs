@@ -144,7 +144,7 @@ fn an_order_about_a_server_that_left_the_file_can_be_lifted() {
 #[test]
 fn the_sorry_server_comes_when_all_are_down_and_goes_when_one_is_back() {
     let mut file = two_servers();
-    file.services[0].sorry_server = Some(super::tests::sorry(9));
+    std::sync::Arc::make_mut(&mut file.services[0]).sorry_server = Some(super::tests::sorry(9));
     let mut director = running(setup(), file);
     assert!(
         director

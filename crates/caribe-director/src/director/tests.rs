@@ -55,7 +55,7 @@ pub(super) fn service(vip: u8, servers: Vec<RealServer>) -> VirtualService {
 pub(super) fn config(services: Vec<VirtualService>) -> Config {
     Config {
         serial_no: 1,
-        services,
+        services: services.into_iter().map(std::sync::Arc::new).collect(),
         ..Config::default()
     }
 }
@@ -851,4 +851,49 @@ fn the_control_socket_is_shared_at_every_load_and_taken_back() {
     assert_eq!(shared(&reload(of(None))), None);
     let told = director.handle(Event::ControlNotShared("no such group".to_owned()), at(2));
     assert_eq!(logs(&told), ["no such group"]);
+}
+
+/// A reader gives an unchanged service as the same `Arc`: that saves work, and changes nothing.
+#[test]
+fn what_configurations_share_makes_no_difference_but_in_work() {
+    let servers = |hosts: &[u8]| {
+        hosts
+            .iter()
+            .map(|host| server(*host, 1))
+            .collect::<Vec<_>>()
+    };
+    let first = config(vec![
+        service(80, servers(&[1, 2])),
+        service(81, servers(&[1, 3])),
+        service(82, servers(&[4])),
+        service(83, servers(&[5])),
+    ]);
+    let mut shared = first.clone();
+    let changed = std::sync::Arc::make_mut(&mut shared.services[1]);
+    changed.servers[0].weight = 7;
+    changed.servers.push(server(6, 1));
+    changed.servers.remove(1);
+    shared.services.remove(2);
+    shared
+        .services
+        .push(std::sync::Arc::new(service(84, servers(&[8]))));
+    let own = config(shared.services.iter().map(|it| (**it).clone()).collect());
+    let after = |second: &Config| {
+        let mut director = running(setup(), first.clone());
+        for event in [up(id(80, 1)), up(id(81, 1)), up(id(83, 5))] {
+            director.handle(event, at(1));
+        }
+        let effects = director.handle(loaded(second.clone()), at(2));
+        let table = director.desired().clone();
+        // And what was taken over is taken over again.
+        let again = director.handle(loaded(second.clone()), at(3));
+        (format!("{effects:?} {again:?}"), table)
+    };
+    let (with_shared, with_own) = (after(&shared), after(&own));
+    assert_eq!(with_shared, with_own);
+    let changed = with_shared.1.service(&id(81, 1).service);
+    assert_eq!(changed.expect("it is there").servers[0].weight, 7);
+    let same = with_shared.1.service(&id(80, 1).service);
+    assert_eq!(same.expect("it is there").servers.len(), 1);
+    assert!(with_shared.1.service(&id(82, 4).service).is_none());
 }

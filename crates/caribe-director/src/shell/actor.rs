@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use caribe_config::Source;
+use caribe_config::{Reader, Source};
 use caribe_dataplane::{Dataplane, Snapshot};
 use caribe_health::{Clock, Limits, MonitorsHandle, Report};
 use caribe_model::NextHop;
 use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::chronicle::Chronicle;
@@ -43,6 +44,8 @@ pub(super) struct Actor {
     config: PathBuf,
     /// The configuration as it was last read and found legal.
     read: watch::Sender<Source>,
+    /// What is known of it, so that a reload reads what has changed.
+    reader: Arc<Mutex<Reader>>,
     memory: PathBuf,
     order_book: PathBuf,
     chronicle: Chronicle,
@@ -93,14 +96,16 @@ impl Actor {
             path: options.config.clone(),
             diagnostics: diagnostics.join("\n"),
         };
-        let (config, warnings, source) = match load(options.config.clone()).await {
-            Loaded::Usable {
-                config,
-                warnings,
-                source,
-            } => (config, warnings, source),
-            Loaded::Refused { diagnostics } => return Err(refused(diagnostics)),
-        };
+        let reader = Arc::new(Mutex::new(Reader::default()));
+        let (config, warnings, source) =
+            match load(options.config.clone(), Arc::clone(&reader)).await {
+                Loaded::Usable {
+                    config,
+                    warnings,
+                    source,
+                } => (config, warnings, source),
+                Loaded::Refused { diagnostics } => return Err(refused(diagnostics)),
+            };
         let intent = Intent::new(&config, &options.interfaces)
             .map_err(|error| refused(vec![format!("error: {error}")]))?;
         let remembered = recall(&directory.memory()).unwrap_or_else(|error| {
@@ -163,6 +168,7 @@ impl Actor {
             clock,
             config: options.config,
             read,
+            reader,
             memory: directory.memory(),
             order_book,
             chronicle: Chronicle::new(),
@@ -261,9 +267,9 @@ impl Actor {
                 // Certificates may have changed with the file, or without it.
                 self.monitors.reread();
                 let (path, later) = (self.config.clone(), self.later.clone());
-                let read = self.read.clone();
+                let (read, reader) = (self.read.clone(), Arc::clone(&self.reader));
                 tokio::spawn(async move {
-                    let loaded = load(path).await;
+                    let loaded = load(path, reader).await;
                     if let Loaded::Usable { source, .. } = &loaded {
                         read.send_replace(source.clone());
                     }

@@ -1,8 +1,10 @@
 //! Reading the configuration file: the only place where lvs.cf is touched.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use caribe_config::{Config, Mode, Source, Style, SystemResolver, parse, render};
+use caribe_config::{Config, Mode, Reader, Source, Style, SystemResolver, render};
+use tokio::sync::Mutex;
 
 use super::kernel;
 use crate::Event;
@@ -41,16 +43,26 @@ impl From<Loaded> for Event {
 }
 
 /// Reads and parses, away from the actor: names in the file may have to be resolved.
-pub(super) async fn load(path: PathBuf) -> Loaded {
-    let reading = tokio::task::spawn_blocking(move || load_now(&path));
-    reading.await.unwrap_or_else(|error| Loaded::Refused {
-        diagnostics: vec![format!(
-            "error: reading the configuration broke down: {error}"
-        )],
-    })
+///
+/// `known` is what was read before; a reader that breaks down is not used again.
+pub(super) async fn load(path: PathBuf, known: Arc<Mutex<Reader>>) -> Loaded {
+    let mut known = known.lock().await;
+    let mut reader = std::mem::take(&mut *known);
+    let reading = tokio::task::spawn_blocking(move || (load_now(&path, &mut reader), reader));
+    match reading.await {
+        Ok((loaded, reader)) => {
+            *known = reader;
+            loaded
+        }
+        Err(error) => Loaded::Refused {
+            diagnostics: vec![format!(
+                "error: reading the configuration broke down: {error}"
+            )],
+        },
+    }
 }
 
-fn load_now(path: &Path) -> Loaded {
+fn load_now(path: &Path, reader: &mut Reader) -> Loaded {
     let source = match Source::read(path) {
         Ok(source) => source,
         Err(error) => {
@@ -59,7 +71,7 @@ fn load_now(path: &Path) -> Loaded {
             };
         }
     };
-    let parsed = parse(&source, Mode::Lenient, &SystemResolver::default());
+    let parsed = reader.read(&source, Mode::Lenient, &SystemResolver::default());
     let diagnostics = parsed
         .diagnostics
         .iter()
