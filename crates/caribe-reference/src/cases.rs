@@ -1,7 +1,7 @@
 //! Scenarios with names: behaviour that is worth a case of its own, whatever random ones show.
 
 use crate::network::{self, Family};
-use crate::scenario::{Flags, Flow, Packet, Protocol, Scenario, Step};
+use crate::scenario::{Chunk, Flags, Flow, Packet, Protocol, Scenario, Step};
 
 /// A scenario with a name.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ const FIRST: u32 = 60_001;
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 12] = [
+    let cases: [(&str, Write); 14] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -28,6 +28,8 @@ pub fn cases() -> Vec<Case> {
         ("ttl_ends", ttl_ends),
         ("removed_server_comes_back", removed_server_comes_back),
         ("stray_packets", stray_packets),
+        ("sctp_lifecycle_nat", sctp_lifecycle_nat),
+        ("sctp_lifecycle_direct", sctp_lifecycle_direct),
         ("direct_after_an_edit", direct_after_an_edit),
         ("thresholds_edited", thresholds_edited),
         (
@@ -86,6 +88,21 @@ impl Script {
         self.steps.push(Step::Server(flow, Packet::new(flags)));
     }
 
+    /// Packets of SCTP, with a listing after each; `true` for those of the client.
+    fn sctp(&mut self, flow: Flow, packets: &[(bool, Chunk)]) {
+        for (by_client, chunk) in packets {
+            // A length that is no multiple of four: the checksum covers what is there.
+            let packet = Packet::of_chunk(*chunk).payload(21);
+            self.steps.push(if *by_client {
+                Step::Client(flow, packet)
+            } else {
+                Step::Server(flow, packet)
+            });
+            self.ipvsadm("-L -n -c");
+        }
+        self.list();
+    }
+
     /// A TCP service at port 80 with a server by each of these methods.
     fn service(&mut self, methods: &[&str]) {
         self.ipvsadm("-A -t V:80 -s rr");
@@ -111,6 +128,79 @@ fn udp(client_port: u16) -> Flow {
         protocol: Protocol::Udp,
         port: 53,
         ..tcp(client_port)
+    }
+}
+
+fn sctp(client_port: u16) -> Flow {
+    Flow {
+        protocol: Protocol::Sctp,
+        port: 3868,
+        ..tcp(client_port)
+    }
+}
+
+/// A life from one end to the other; then one with an INIT that is sent again, and a refusal.
+fn sctp_lifecycle_nat(script: &mut Script) {
+    script.ipvsadm("-A --sctp-service V:3868 -s rr");
+    script.ipvsadm("-a --sctp-service V:3868 -r @1:3868 -m");
+    script.ipvsadm("-a --sctp-service V:3868 -r @2:3869 -m");
+    // To the server at another port, then to the one at the service's.
+    for flow in [sctp(1024), sctp(1025)] {
+        script.sctp(
+            flow,
+            &[
+                (true, Chunk::Init),
+                (false, Chunk::InitAck),
+                (true, Chunk::CookieEcho),
+                (false, Chunk::CookieAck),
+                (true, Chunk::Data),
+                (false, Chunk::Sack),
+                (false, Chunk::Heartbeat),
+                (true, Chunk::Shutdown),
+                (false, Chunk::ShutdownAck),
+                (true, Chunk::ShutdownComplete),
+                // What is over is opened anew.
+                (true, Chunk::Data),
+                (true, Chunk::Init),
+                (true, Chunk::Init),
+            ],
+        );
+    }
+    script.sctp(
+        sctp(1026),
+        &[
+            (true, Chunk::Init),
+            (true, Chunk::Init),
+            (false, Chunk::Abort),
+        ],
+    );
+    // What is refused lives for four seconds, so it is not left at that.
+    script.sctp(
+        sctp(1027),
+        &[
+            (true, Chunk::Init),
+            (false, Chunk::Abort),
+            (true, Chunk::Init),
+        ],
+    );
+    script.sctp(sctp(1028), &[(true, Chunk::Data), (true, Chunk::Abort)]);
+}
+
+fn sctp_lifecycle_direct(script: &mut Script) {
+    script.ipvsadm("-A --sctp-service V:3868 -s wlc");
+    script.ipvsadm("-a --sctp-service V:3868 -r @1:3868 -g");
+    script.ipvsadm("-a --sctp-service V:3868 -r @2:3868 -i");
+    for flow in [sctp(1024), sctp(1025), sctp(1026)] {
+        script.sctp(
+            flow,
+            &[
+                (true, Chunk::Init),
+                (true, Chunk::CookieEcho),
+                (true, Chunk::Data),
+                (true, Chunk::Shutdown),
+                (true, Chunk::ShutdownComplete),
+            ],
+        );
     }
 }
 
