@@ -24,8 +24,11 @@ const CONNECTIONS: u32 = 1_000_000;
 /// The client of the first connection; the others follow it.
 const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(11, 0, 0, 0);
 
-/// Far longer than an answer takes on any machine, far shorter than a listing of a million.
-const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+/// As long as `caribe status` waits for its answer; the whole listing takes longer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a director may say nothing before it is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// From one question to the next; they are not to be what keeps the director busy.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -173,6 +176,7 @@ fn timed<T: DeserializeOwned>(socket: &Path, path: &str) -> (T, Duration) {
 /// Asks the director for a document.
 fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> T {
     let mut stream = UnixStream::connect(socket).expect("the director listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: caribe\r\nConnection: close\r\n\r\n"
