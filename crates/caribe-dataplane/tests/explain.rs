@@ -490,6 +490,56 @@ fn every_scheduler_says_how_it_chose() {
 }
 
 #[test]
+fn an_association_is_explained_as_it_then_begins() {
+    let private = Private::enter();
+    let mut dataplane = private.open();
+    let mut explainer = asking(&dataplane);
+    let (vip4, vip6) = ("192.0.2.1:2905", "[2001:db8::1]:2905");
+    for (forwarding, port) in [
+        (Forwarding::Nat, 4000),
+        (Forwarding::Direct, 4001),
+        (Forwarding::Tunnel, 4002),
+    ] {
+        // NAT translates the port, which SCTP's checksum covers.
+        let wanted = table(
+            forwarding,
+            &[
+                (
+                    sctp(vip4),
+                    Scheduler::Rr,
+                    &[("10.0.0.2:3905", 1), ("10.0.0.3:3905", 1)],
+                ),
+                (sctp(vip6), Scheduler::Wlc, &[("[fd00::2]:3905", 1)]),
+            ],
+        );
+        apply(&mut dataplane, &wanted);
+        for (client, vip) in [("198.51.100.7", vip4), ("[2001:db8:c::7]", vip6)] {
+            let init = question(Protocol::Sctp, &format!("{client}:{port}"), vip, 0);
+            let said = ask_and_send(&dataplane, &mut explainer, &init);
+            assert_eq!(said.fate, Fate::Forwarded, "{said:#?}");
+            assert_eq!(said.service.expect("found").key, sctp(vip));
+            assert_eq!(
+                (said.connection, said.makes),
+                (None, vec![Made::Connection])
+            );
+            let server = said.server.expect("chosen").key;
+            // The same packet again belongs to what the first one began.
+            let said = ask_and_send(&dataplane, &mut explainer, &init);
+            let connection = said.connection.expect("there is one");
+            assert_eq!(connection.state, "INIT1");
+            assert_eq!((said.choice, said.makes), (None, Vec::new()));
+            assert_eq!(said.server.expect("its own").key, server);
+        }
+        let nobody = question(Protocol::Sctp, "198.51.100.7:4000", "192.0.2.1:2906", 0);
+        let said = ask_and_send(&dataplane, &mut explainer, &nobody);
+        assert_eq!(said.fate, Fate::Passed, "{said:#?}");
+    }
+    let all: Vec<_> = dataplane.connections().expect("list").collect();
+    assert_eq!(all.len(), 6, "{all:?}");
+    assert!(all.iter().all(|it| it.protocol == 132), "{all:?}");
+}
+
+#[test]
 fn connections_templates_and_their_ends_are_told() {
     let private = Private::enter();
     let mut dataplane = private.open();

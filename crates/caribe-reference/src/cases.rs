@@ -1,7 +1,7 @@
 //! Scenarios with names: behaviour that is worth a case of its own, whatever random ones show.
 
 use crate::network::{self, Family};
-use crate::scenario::{Flags, Flow, Packet, Protocol, Scenario, Step};
+use crate::scenario::{Chunk, Flags, Flow, MarkRule, Packet, Protocol, Scenario, Step};
 
 /// A scenario with a name.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ const FIRST: u32 = 60_001;
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 12] = [
+    let cases: [(&str, Write); 17] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -28,11 +28,19 @@ pub fn cases() -> Vec<Case> {
         ("ttl_ends", ttl_ends),
         ("removed_server_comes_back", removed_server_comes_back),
         ("stray_packets", stray_packets),
+        ("sctp_lifecycle_nat", sctp_lifecycle_nat),
+        ("sctp_lifecycle_direct", sctp_lifecycle_direct),
         ("direct_after_an_edit", direct_after_an_edit),
         ("thresholds_edited", thresholds_edited),
         (
             "service_removed_with_connections",
             service_removed_with_connections,
+        ),
+        ("lblc_remembers_a_server", lblc_remembers_a_server),
+        ("lblcr_remembers_servers", lblcr_remembers_servers),
+        (
+            "sloppy_connections_assure_templates",
+            sloppy_connections_assure_templates,
         ),
     ];
     let numbered = (FIRST..).zip(cases);
@@ -40,6 +48,8 @@ pub fn cases() -> Vec<Case> {
         .map(|(number, (name, write))| {
             let mut script = Script {
                 number,
+                marks: Vec::new(),
+                settings: Vec::new(),
                 steps: Vec::new(),
             };
             write(&mut script);
@@ -47,8 +57,8 @@ pub fn cases() -> Vec<Case> {
                 name,
                 scenario: Scenario {
                     number,
-                    marks: Vec::new(),
-                    settings: Vec::new(),
+                    marks: script.marks,
+                    settings: script.settings,
                     steps: script.steps,
                 },
             }
@@ -56,16 +66,22 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
+/// The mark of a scenario that has one.
+const MARK: u8 = 1;
+
 /// A scenario being written.
 struct Script {
     number: u32,
+    marks: Vec<MarkRule>,
+    settings: Vec<(String, u32)>,
     steps: Vec<Step>,
 }
 
 impl Script {
-    /// Words of ipvsadm, in which `V` is the VIP, and `1` to `8` after `@` a server.
+    /// Words of ipvsadm, in which `V` is the VIP, `F` the mark, and `1` to `8` after `@` a server.
     fn ipvsadm(&mut self, words: &str) {
         let mut words = words.replace('V', &network::vip(Family::V4, self.number, 0).to_string());
+        words = words.replace('F', &network::mark(self.number, MARK).to_string());
         for server in 0..network::SERVERS {
             let address = network::server(Family::V4, server).to_string();
             words = words.replace(&format!("@{}", server + 1), &address);
@@ -86,12 +102,68 @@ impl Script {
         self.steps.push(Step::Server(flow, Packet::new(flags)));
     }
 
+    /// Packets of SCTP, with a listing after each; `true` for those of the client.
+    fn sctp(&mut self, flow: Flow, packets: &[(bool, Chunk)]) {
+        for (by_client, chunk) in packets {
+            // A length that is no multiple of four: the checksum covers what is there.
+            let packet = Packet::of_chunk(*chunk).payload(21);
+            self.steps.push(if *by_client {
+                Step::Client(flow, packet)
+            } else {
+                Step::Server(flow, packet)
+            });
+            self.ipvsadm("-L -n -c");
+        }
+        self.list();
+    }
+
+    /// A service of the mark, which all VIPs' port 80 have, as for destinations behind a cluster of
+    /// caches: a small server that everything goes to first, and two large ones.
+    fn marked_service(&mut self, scheduler: &str) {
+        self.marks = (0..network::VIPS)
+            .map(|vip| MarkRule {
+                family: Family::V4,
+                protocol: Protocol::Tcp,
+                vip,
+                port: 80,
+                mark: MARK,
+            })
+            .collect();
+        self.ipvsadm(&format!("-A -f F -s {scheduler}"));
+        for (server, weight) in [(3, 10), (2, 10), (1, 2)] {
+            self.ipvsadm(&format!("-a -f F -r @{server} -m -w {weight}"));
+        }
+    }
+
+    /// Connections to a VIP, which all stay active.
+    fn connect(&mut self, vip: u8, client_ports: impl IntoIterator<Item = u16>) {
+        for client_port in client_ports {
+            self.client(marked(vip, client_port), Flags::SYN);
+        }
+    }
+
+    /// Ends connections to a VIP; before they are established a reset changes nothing.
+    fn reset(&mut self, vip: u8, client_ports: impl IntoIterator<Item = u16>) {
+        for client_port in client_ports {
+            self.client(marked(vip, client_port), Flags::ACK);
+            self.client(marked(vip, client_port), Flags::RST);
+        }
+    }
+
     /// A TCP service at port 80 with a server by each of these methods.
     fn service(&mut self, methods: &[&str]) {
         self.ipvsadm("-A -t V:80 -s rr");
         for (number, method) in (1..).zip(methods) {
             self.ipvsadm(&format!("-a -t V:80 -r @{number}:80 {method}"));
         }
+    }
+}
+
+/// A connection to one of the VIPs that have the mark.
+fn marked(vip: u8, client_port: u16) -> Flow {
+    Flow {
+        vip,
+        ..tcp(client_port)
     }
 }
 
@@ -111,6 +183,79 @@ fn udp(client_port: u16) -> Flow {
         protocol: Protocol::Udp,
         port: 53,
         ..tcp(client_port)
+    }
+}
+
+fn sctp(client_port: u16) -> Flow {
+    Flow {
+        protocol: Protocol::Sctp,
+        port: 3868,
+        ..tcp(client_port)
+    }
+}
+
+/// A life from one end to the other; then one with an INIT that is sent again, and a refusal.
+fn sctp_lifecycle_nat(script: &mut Script) {
+    script.ipvsadm("-A --sctp-service V:3868 -s rr");
+    script.ipvsadm("-a --sctp-service V:3868 -r @1:3868 -m");
+    script.ipvsadm("-a --sctp-service V:3868 -r @2:3869 -m");
+    // To the server at another port, then to the one at the service's.
+    for flow in [sctp(1024), sctp(1025)] {
+        script.sctp(
+            flow,
+            &[
+                (true, Chunk::Init),
+                (false, Chunk::InitAck),
+                (true, Chunk::CookieEcho),
+                (false, Chunk::CookieAck),
+                (true, Chunk::Data),
+                (false, Chunk::Sack),
+                (false, Chunk::Heartbeat),
+                (true, Chunk::Shutdown),
+                (false, Chunk::ShutdownAck),
+                (true, Chunk::ShutdownComplete),
+                // What is over is opened anew.
+                (true, Chunk::Data),
+                (true, Chunk::Init),
+                (true, Chunk::Init),
+            ],
+        );
+    }
+    script.sctp(
+        sctp(1026),
+        &[
+            (true, Chunk::Init),
+            (true, Chunk::Init),
+            (false, Chunk::Abort),
+        ],
+    );
+    // What is refused lives for four seconds, so it is not left at that.
+    script.sctp(
+        sctp(1027),
+        &[
+            (true, Chunk::Init),
+            (false, Chunk::Abort),
+            (true, Chunk::Init),
+        ],
+    );
+    script.sctp(sctp(1028), &[(true, Chunk::Data), (true, Chunk::Abort)]);
+}
+
+fn sctp_lifecycle_direct(script: &mut Script) {
+    script.ipvsadm("-A --sctp-service V:3868 -s wlc");
+    script.ipvsadm("-a --sctp-service V:3868 -r @1:3868 -g");
+    script.ipvsadm("-a --sctp-service V:3868 -r @2:3868 -i");
+    for flow in [sctp(1024), sctp(1025), sctp(1026)] {
+        script.sctp(
+            flow,
+            &[
+                (true, Chunk::Init),
+                (true, Chunk::CookieEcho),
+                (true, Chunk::Data),
+                (true, Chunk::Shutdown),
+                (true, Chunk::ShutdownComplete),
+            ],
+        );
     }
 }
 
@@ -300,4 +445,106 @@ fn service_removed_with_connections(script: &mut Script) {
     }
     script.list();
     script.client(tcp(1024), Flags::SYN);
+}
+
+fn lblc_remembers_a_server(script: &mut Script) {
+    script.marked_service("lblc");
+    // Every destination gets a server of its own, and stays there.
+    for client_port in [1024, 1025] {
+        for vip in 0..network::VIPS {
+            script.connect(vip, [client_port]);
+        }
+    }
+    script.list();
+    // More active connections than weight, and others with room to spare: it is given up.
+    script.connect(0, 1026..1030);
+    script.list();
+    // It is idle again, and is not asked any more.
+    script.reset(0, 1024..1027);
+    script.connect(0, 1030..1032);
+    script.list();
+    // Who is quiesced is given up, by all destinations, and does not come back with its weight.
+    for weight in [0, 10] {
+        for server in [2, 3] {
+            script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
+        }
+        for vip in 0..network::VIPS {
+            script.connect(vip, [1032 + weight, 1033 + weight]);
+        }
+        script.list();
+    }
+    // The same of who is removed.
+    script.ipvsadm("-d -f F -r @1");
+    for vip in 0..network::VIPS {
+        script.connect(vip, [1050]);
+    }
+    script.ipvsadm("-a -f F -r @1 -m -w 100");
+    for vip in 0..network::VIPS {
+        script.connect(vip, [1051]);
+    }
+}
+
+fn lblcr_remembers_servers(script: &mut Script) {
+    script.marked_service("lblcr");
+    for client_port in [1024, 1025] {
+        for vip in 0..network::VIPS {
+            script.connect(vip, [client_port]);
+        }
+    }
+    script.list();
+    // More active connections than weight, and others with room to spare: another one joins.
+    script.connect(0, 1026..1030);
+    script.list();
+    // The first one is idle again, and the least loaded of the two, whoever else has less to do.
+    script.reset(0, 1024..1027);
+    script.connect(0, 1030..1032);
+    script.list();
+    // Who is quiesced is passed over, and is asked again with its weight.
+    for weight in [0, 10] {
+        for server in [2, 3] {
+            script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
+        }
+        for vip in 0..network::VIPS {
+            script.connect(vip, [1032 + weight, 1033 + weight]);
+        }
+        script.list();
+    }
+    // So is who is removed, once it is back.
+    script.ipvsadm("-d -f F -r @1");
+    for vip in 0..network::VIPS {
+        script.connect(vip, [1050]);
+    }
+    script.ipvsadm("-a -f F -r @1 -m -w 100");
+    for vip in 0..network::VIPS {
+        script.connect(vip, [1051]);
+    }
+}
+
+fn sloppy_connections_assure_templates(script: &mut Script) {
+    script.settings.push(("sloppy_tcp".to_owned(), 1));
+    script.ipvsadm("-A -t V:80 -s rr -p 600");
+    script.ipvsadm("-a -t V:80 -r @1:80 -m");
+    script.ipvsadm("-a -t V:80 -r @2:80 -g");
+    // One that begins as it should: its template is assured once it is established.
+    for client in [7, 8] {
+        let flow = Flow {
+            client,
+            ..tcp(1024)
+        };
+        script.client(flow, Flags::SYN);
+        script.list();
+        script.client(flow, Flags::ACK);
+        script.list();
+    }
+    // One that was established before it was seen.
+    for client in [9, 10] {
+        let flow = Flow {
+            client,
+            ..tcp(1024)
+        };
+        script.client(flow, Flags::ACK);
+        script.list();
+        script.client(flow, Flags::FIN_ACK);
+        script.list();
+    }
 }

@@ -104,6 +104,14 @@ pub const DEVIATIONS: &[Deviation] = &[
         rule: Rule::Avoided,
     },
     Deviation {
+        what: "an edit of a server that changes nothing, under wrr",
+        reason: "the kernel's wrr starts over at the newest server whenever `ipvsadm -e` is said; \
+                 Caribe compares the table that is wanted with the one that is there, and leaves \
+                 alone what does not differ",
+        // `generate` makes no such edit.
+        rule: Rule::Avoided,
+    },
+    Deviation {
         what: "what several changes in one `ipvsadm -R` leave behind as a scheduler's state",
         reason: "the kernel takes each line by itself, and its wrr remembers the way to the last \
                  table; Caribe takes all lines as one change, and goes there at once",

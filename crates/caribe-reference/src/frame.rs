@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crc::{CRC_32_ISCSI, Crc};
 use etherparse::{
     IpDscp, IpEcn, IpHeaders, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader,
 };
@@ -41,9 +42,32 @@ pub(crate) fn frame(
         Protocol::Udp => builder
             .udp(from.port(), to.port())
             .write(&mut bytes, &payload),
+        Protocol::Sctp => {
+            let ports = (from.port(), to.port());
+            builder.write(&mut bytes, IpNumber::SCTP, &sctp(ports, packet, &payload))
+        }
     };
     written.map_err(|error| wrong(error.to_string()))?;
     Ok(bytes)
+}
+
+/// An SCTP packet of one chunk.
+fn sctp(ports: (u16, u16), packet: &Packet, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = ports.0.to_be_bytes().to_vec();
+    bytes.extend(ports.1.to_be_bytes());
+    // A verification tag, and the checksum's place.
+    bytes.extend([0, 0x0f, 0x42, 0x40, 0, 0, 0, 0]);
+    bytes.extend([packet.chunk as u8, 0]);
+    bytes.extend((4 + packet.payload).to_be_bytes());
+    bytes.extend(payload);
+    let checksum = crc32c(&bytes);
+    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// SCTP's checksum (RFC 9260, appendix A) of a packet that has none yet.
+pub(crate) fn crc32c(packet: &[u8]) -> u32 {
+    Crc::<u32>::new(&CRC_32_ISCSI).checksum(packet)
 }
 
 fn ip_header(from: IpAddr, to: IpAddr, packet: &Packet) -> Option<IpHeaders> {

@@ -65,6 +65,8 @@ const SETTINGS: &[(&str, &[u32])] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -86,6 +88,45 @@ mod tests {
         let packets = (0..100).flat_map(|number| generate(1, number).steps);
         let packets = packets.filter(|it| matches!(it, Step::Client(..)));
         assert!(packets.count() > 1000);
+    }
+
+    #[test]
+    fn edits_change_something() {
+        let mut edits = 0;
+        for number in 0..200 {
+            // What each server of a service was last set to, where that is sure.
+            let mut known = HashMap::new();
+            for step in generate(1, number).steps {
+                let Step::Ipvsadm(words) = step else {
+                    continue;
+                };
+                let Some((command, rest)) = words.split_once(' ') else {
+                    continue;
+                };
+                let Some((service, server)) = rest.split_once(" -r ") else {
+                    if command == "-D" {
+                        known.retain(|(service, _), _| service != rest);
+                    }
+                    continue;
+                };
+                let (server, settings) = server.split_once(' ').unwrap_or((server, ""));
+                let key = (service.to_owned(), server.to_owned());
+                match command {
+                    "-a" => {
+                        known.entry(key).or_insert(settings.to_owned());
+                    }
+                    // May be refused.
+                    "-e" if settings.contains(" -y ") => drop(known.remove(&key)),
+                    "-e" => {
+                        edits += 1;
+                        let before = known.insert(key, settings.to_owned());
+                        assert_ne!(before.as_deref(), Some(settings), "{number}: {words}");
+                    }
+                    _ => drop(known.remove(&key)),
+                }
+            }
+        }
+        assert!(edits > 100, "{edits} edits");
     }
 
     /// What a run of the usual length must not do without.
@@ -116,6 +157,10 @@ mod tests {
             "-S -n",
             "mark TCP",
             "mark UDP",
+            "--sctp-service 10.",
+            "--sctp-service [",
+            "sends SCTP",
+            "(SCTP to",
             "secure_tcp",
             "sloppy_tcp",
             "conn_reuse_mode",

@@ -48,8 +48,13 @@ const MODULES: &[&str] = &[
     "ip_vs_lblc",
     "ip_vs_lblcr",
     "nf_tables",
-    "sctp",
 ];
+
+/// Loaded when this machine's kernel has SCTP, too: packets that are nobody's go to the director's
+/// own stack, and what that says is no matter of the director's.
+const SCTP: &str = "sctp";
+/// What is there in every namespace of a kernel that has SCTP.
+const HAS_SCTP: &str = "/proc/net/sctp";
 
 /// How long a guest may take: it boots in half a minute and plays a scenario in less than a
 /// second; a busy machine takes several times that.
@@ -101,7 +106,11 @@ fn play_in_guest(
         files.program(&Path::new("/bin").join(name), &find(name)?)?;
     }
     let mut insert = String::new();
-    for module in kernel.modules_for(MODULES)? {
+    let mut modules = MODULES.to_vec();
+    if Path::new(HAS_SCTP).exists() {
+        modules.push(SCTP);
+    }
+    for module in kernel.modules_for(&modules)? {
         let to = Path::new("/modules").join(module.file_name().unwrap_or_default());
         files.file(&to, &module)?;
         insert += &format!("insmod {} || exit 1\n", to.display());

@@ -54,6 +54,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 /// A client's end and the VIP's.
@@ -78,6 +80,8 @@ pub struct Flow {
 pub struct Packet {
     /// TCP's flags; no matter for other protocols.
     pub flags: Flags,
+    /// SCTP's first chunk; no matter for other protocols.
+    pub chunk: Chunk,
     /// Bytes of payload.
     pub payload: u16,
     /// Time to live, or hop limit.
@@ -86,6 +90,54 @@ pub struct Packet {
     pub tos: u8,
     /// IPv4's "don't fragment".
     pub dont_fragment: bool,
+}
+
+/// A kind of SCTP's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Chunk {
+    /// Payload data.
+    Data = 0,
+    /// Initiation.
+    Init = 1,
+    /// Its acknowledgement.
+    InitAck = 2,
+    /// Acknowledgement of data.
+    Sack = 3,
+    /// Is there anybody?
+    Heartbeat = 4,
+    /// The end, at once.
+    Abort = 6,
+    /// The end, in order.
+    Shutdown = 7,
+    /// Its acknowledgement.
+    ShutdownAck = 8,
+    /// What went wrong.
+    Error = 9,
+    /// The cookie of an INIT ACK, sent back.
+    CookieEcho = 10,
+    /// Its acknowledgement.
+    CookieAck = 11,
+    /// The end of the end.
+    ShutdownComplete = 14,
+}
+
+impl Chunk {
+    /// Every kind.
+    pub const ALL: [Chunk; 12] = [
+        Chunk::Data,
+        Chunk::Init,
+        Chunk::InitAck,
+        Chunk::Sack,
+        Chunk::Heartbeat,
+        Chunk::Abort,
+        Chunk::Shutdown,
+        Chunk::ShutdownAck,
+        Chunk::Error,
+        Chunk::CookieEcho,
+        Chunk::CookieAck,
+        Chunk::ShutdownComplete,
+    ];
 }
 
 /// Some of TCP's flags.
@@ -143,10 +195,19 @@ impl Packet {
     pub const fn new(flags: Flags) -> Packet {
         Packet {
             flags,
+            chunk: Chunk::Data,
             payload: 0,
             ttl: 64,
             tos: 0,
             dont_fragment: true,
+        }
+    }
+
+    /// A packet with this chunk, and nothing unusual.
+    pub const fn of_chunk(chunk: Chunk) -> Packet {
+        Packet {
+            chunk,
+            ..Packet::new(Flags::NONE)
         }
     }
 
@@ -266,6 +327,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
         })
     }
 }
@@ -273,6 +335,9 @@ impl fmt::Display for Protocol {
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "flags {}, {} bytes", self.flags, self.payload)?;
+        if self.chunk != Chunk::Data {
+            write!(f, ", chunk {:?}", self.chunk)?;
+        }
         let usual = Packet::new(self.flags);
         if self.ttl != usual.ttl {
             write!(f, ", TTL {}", self.ttl)?;

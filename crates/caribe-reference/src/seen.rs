@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::frame::crc32c;
 use crate::network::{self, Family, Side};
 
 /// A frame: its fields in the order of its bytes, outer headers before inner ones.
@@ -14,7 +15,7 @@ use crate::network::{self, Family, Side};
 #[serde(from = "String", into = "String")]
 pub struct Seen {
     /// Names and values. A header's fields begin with its name as a field of its own: `ip`,
-    /// `tcp`, `udp`, `icmp`, `quote`.
+    /// `tcp`, `udp`, `sctp`, `icmp`, `quote`.
     pub fields: Vec<(String, String)>,
 }
 
@@ -142,6 +143,7 @@ impl Seen {
         match protocol {
             4 | 41 => self.ip(bytes, whole),
             6 | 17 if bytes.len() >= 8 => self.transport(protocol, ends, bytes, whole),
+            132 if bytes.len() >= 8 => self.sctp(bytes, whole),
             1 | 58 if bytes.len() >= 8 => self.icmp(protocol, ends, bytes),
             _ => {
                 self.field("protocol", protocol.to_string());
@@ -184,6 +186,25 @@ impl Seen {
         if !untouched {
             self.field("content", hex(payload));
         }
+    }
+
+    fn sctp(&mut self, bytes: &[u8], whole: bool) {
+        self.field("sctp", "");
+        self.field("sport", word(bytes, 0).to_string());
+        self.field("dport", word(bytes, 2).to_string());
+        self.field("tag", hex(&bytes[4..8]));
+        if !whole {
+            return;
+        }
+        let Some([chunk, payload @ ..]) = bytes.get(12..).filter(|rest| rest.len() >= 4) else {
+            return self.field("garbage", hex(bytes));
+        };
+        let mut without = bytes.to_vec();
+        without[8..12].fill(0);
+        let right = crc32c(&without).to_le_bytes() == bytes[8..12];
+        self.field("checksum", if right { "right" } else { "wrong" });
+        self.field("chunk", chunk.to_string());
+        self.field("payload", hex(payload));
     }
 
     fn icmp(&mut self, protocol: u8, ends: (IpAddr, IpAddr), bytes: &[u8]) {
@@ -283,7 +304,7 @@ mod tests {
             ("11.0.0.1:1024", "10.2.0.13:80"),
             ("[2001:db8::1]:9", "[fd00:2::13]:8"),
         ] {
-            for protocol in [Protocol::Tcp, Protocol::Udp] {
+            for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
                 let bytes = sent(protocol, from, to);
                 let told = Seen::read(Side::Back, &bytes);
                 for at in 0..bytes.len() {

@@ -126,6 +126,11 @@ pub(crate) fn udp(vip: &str) -> ServiceKey {
     service(Protocol::Udp, vip)
 }
 
+/// An SCTP service.
+pub(crate) fn sctp(vip: &str) -> ServiceKey {
+    service(Protocol::Sctp, vip)
+}
+
 fn service(protocol: Protocol, vip: &str) -> ServiceKey {
     let vip = socket(vip);
     ServiceKey::Address {

@@ -12,6 +12,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 
 use crate::bed::{AMPLE, START, assert_says, check, socket};
+use crate::web::{EXPIRED, SECURE, Web};
 
 const VIPS: [&str; 2] = ["10.9.0.200", "fd00:9::200"];
 const DIRECTORS: [&str; 2] = ["10.9.0.1", "fd00:9::1"];
@@ -168,6 +169,42 @@ fn each_probe_reaches_its_own_server_at_once() {
     let target = through(80, 1, false, Forwarding::Direct);
     let seen = &net.look(&[(check(who), target)], AMPLE)[0];
     assert_eq!(seen.code, Code::L7Ok, "{seen}");
+}
+
+/// Each server has an authority of its own, so a certificate tells whose it is.
+#[test]
+fn tls_is_spoken_with_the_server_that_is_meant() {
+    let net = net("throughtls");
+    net.accept(1);
+    net.accept(2);
+    let webs: Vec<Web> = net.servers.iter().map(Web::start_on).collect();
+    let tls = |web: &Web| {
+        format!(
+            r#""tls":{{"server_name":"www.example.org","verify":{{"authorities":"{}"}}}}"#,
+            web.authority.file().display()
+        )
+    };
+    let mut probes = Vec::new();
+    for (number, v6) in [(1, false), (2, false), (1, true), (2, true)] {
+        let to = |port| through(port, number, v6, Forwarding::Direct);
+        let (own, other) = (tls(&webs[number - 1]), tls(&webs[2 - number]));
+        let page = r#""path":"/health","body":[{"contains":"all is well"}]"#;
+        let https = |tls: &str| check(&format!(r#"{{"http":{{{page},{tls}}}}}"#));
+        let handshake = check(&format!(r#"{{"tls":{{{own}}}}}"#));
+        probes.push((https(&own), to(SECURE)));
+        probes.push((handshake, to(SECURE)));
+        probes.push((https(&other), to(SECURE)));
+        probes.push((https(&own), to(EXPIRED)));
+    }
+    for server in net.look(&probes, AMPLE).chunks(4) {
+        let codes: Vec<Code> = server.iter().map(|finding| finding.code).collect();
+        let refused = Code::L6Response;
+        let expected = [Code::L7Ok, Code::L6Ok, refused, refused];
+        assert_eq!(codes, expected, "{server:?}");
+        // All authorities of tests have one name, and keys of their own.
+        assert_says(&server[2], "BadSignature");
+        assert_says(&server[3], "expired");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use caribe_lab::Process;
+use caribe_lab::{Host, Process};
 
 use crate::bed::{Bed, START, socket};
 use crate::certificates::{Authority, Pair};
@@ -28,13 +28,17 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) fn start(bed: &Bed) -> Web {
-        let prefix = bed.host.file("web");
+        Web::start_on(&bed.host)
+    }
+
+    /// On a host with a network of its own.
+    pub(crate) fn start_on(host: &Host) -> Web {
+        let prefix = host.file("web");
         fs::create_dir_all(&prefix).expect("a directory");
         let authority = Authority::new(&prefix);
         let configuration = prefix.join("nginx.conf");
         fs::write(&configuration, text(&authority)).expect("a configuration");
-        let nginx = bed
-            .host
+        let nginx = host
             .command("nginx")
             .package("nginx-light")
             .args(["-p".as_ref(), prefix.as_os_str()])
@@ -43,9 +47,9 @@ impl Web {
             .spawn()
             .expect("nginx");
         for port in [PLAIN, PRIOR_KNOWLEDGE, SECURE, EXPIRED, CLIENTS, ONE_ONLY] {
-            for host in ["127.0.0.1", "[::1]"] {
-                let address = socket(&format!("{host}:{port}"));
-                if let Err(error) = bed.host.wait_until_connects(address, START) {
+            for loopback in ["127.0.0.1", "[::1]"] {
+                let address = socket(&format!("{loopback}:{port}"));
+                if let Err(error) = host.wait_until_connects(address, START) {
                     panic!("{error}: {}", nginx.log());
                 }
             }

@@ -1,5 +1,8 @@
 //! Services and servers, and an administrator's changes to them.
 
+use std::collections::HashMap;
+use std::fmt;
+
 use crate::network::{self, Family, SERVERS, VIPS};
 use crate::random::Random;
 use crate::scenario::{MarkRule, Protocol, Step};
@@ -65,6 +68,8 @@ pub(super) struct Service {
     /// Where its clients send packets.
     pub(super) ends: Vec<End>,
     servers: Vec<(u8, u16)>,
+    /// What each of them was last set to, if that was accepted.
+    settings: HashMap<(u8, u16), ServerSettings>,
     /// What its servers' methods are drawn from.
     methods: &'static [&'static str],
 }
@@ -96,6 +101,7 @@ impl Service {
                 let option = match protocol {
                     Protocol::Tcp => "-t",
                     Protocol::Udp => "-u",
+                    Protocol::Sctp => "--sctp-service",
                 };
                 let vip = network::vip(self.family, scenario, vip);
                 format!("{option} {}", place(self.family, &vip.to_string(), port))
@@ -108,6 +114,11 @@ impl Service {
                 format!("-f {}{family}", network::mark(scenario, mark))
             }
         }
+    }
+
+    /// What is said of a server, its method first.
+    fn said(&self, server: (u8, u16), settings: ServerSettings) -> String {
+        format!(" {}{settings}", self.method(server.0))
     }
 
     /// The method of a server: one for a whole scenario (see the deviations).
@@ -147,7 +158,8 @@ impl Service {
                 };
             }
         }
-        if protocol != Some(Protocol::Tcp) && random.once_in(4) {
+        let may_be_of_one_packet = matches!(protocol, None | Some(Protocol::Udp));
+        if may_be_of_one_packet && random.once_in(4) {
             words += " -o";
         }
         words
@@ -180,6 +192,7 @@ impl Table {
             key,
             ends,
             servers: Vec::new(),
+            settings: HashMap::new(),
             methods: METHODS[random.below(METHODS.len())],
         };
         let words = service.words(scenario);
@@ -208,15 +221,30 @@ impl Table {
             0..5 => self.add_server(random, scenario, index, steps),
             5..12 => {
                 let server = service.a_server(random);
-                let settings = server_settings(random, service.method(server.0));
-                let server = service.server_words(server);
-                steps.push(Step::Ipvsadm(format!("-e {words} {server}{settings}")));
+                let settings = ServerSettings::any(random);
+                let server_words = service.server_words(server);
+                let edit = format!(
+                    "-e {words} {server_words}{}",
+                    service.said(server, settings)
+                );
+                let service = &mut self.services[index];
+                let known = service.settings.get(&server).copied();
+                // An edit that changes nothing is a deviation.
+                if known.is_some_and(|known| known.meaning() == settings.meaning()) {
+                    return;
+                }
+                if known.is_some() && settings.are_accepted() {
+                    service.settings.insert(server, settings);
+                }
+                steps.push(Step::Ipvsadm(edit));
             }
             12..15 => {
                 let server = service.a_server(random);
                 let server_words = service.server_words(server);
                 steps.push(Step::Ipvsadm(format!("-d {words} {server_words}")));
-                self.services[index].servers.retain(|it| *it != server);
+                let service = &mut self.services[index];
+                service.servers.retain(|it| *it != server);
+                service.settings.remove(&server);
             }
             15..17 => {
                 let settings = service.settings(random);
@@ -253,12 +281,18 @@ impl Table {
         let port = service.server_port(random);
         let server = (random.below(SERVERS.into()) as u8, port);
         let words = (service.words(scenario), service.server_words(server));
-        let settings = server_settings(random, service.method(server.0));
+        let settings = ServerSettings::any(random);
         steps.push(Step::Ipvsadm(format!(
-            "-a {} {}{settings}",
-            words.0, words.1
+            "-a {} {}{}",
+            words.0,
+            words.1,
+            service.said(server, settings)
         )));
         service.servers.push(server);
+        if settings.are_accepted() {
+            // A server that is there already is left as it is.
+            service.settings.entry(server).or_insert(settings);
+        }
     }
 
     /// What gets a mark, with what this service's clients send: two ports of one VIP, as in the
@@ -304,7 +338,13 @@ fn key(random: &mut Random) -> Key {
         return Key::Mark(random.between(1, network::MARKS.into()) as u8);
     }
     Key::Address(End {
-        protocol: *random.one(&[Protocol::Tcp, Protocol::Tcp, Protocol::Tcp, Protocol::Udp]),
+        protocol: *random.one(&[
+            Protocol::Tcp,
+            Protocol::Tcp,
+            Protocol::Tcp,
+            Protocol::Udp,
+            Protocol::Sctp,
+        ]),
         vip: random.below(VIPS.into()) as u8,
         port: *random.one(&[80, 80, 443, 443, 53, 53, 8080, 21, 0]),
     })
@@ -341,19 +381,61 @@ fn scheduling(random: &mut Random) -> String {
     format!(" -s {name} -b {}", random.one(flags))
 }
 
-/// A server's forwarding method, weight and thresholds.
-fn server_settings(random: &mut Random, method: &str) -> String {
-    let mut words = format!(" {method}");
-    if !random.once_in(4) {
-        words += &format!(" -w {}", random.one(WEIGHTS));
-    }
-    if random.once_in(5) {
-        let upper = random.between(1, 6);
-        words += &format!(" -x {upper}");
-        if random.once_in(2) {
-            // One too many now and then: it must be refused.
-            words += &format!(" -y {}", random.between(0, upper + 1));
+/// What a server is added with, or changed to, but for its method.
+#[derive(Debug, Clone, Copy)]
+struct ServerSettings {
+    weight: Option<u32>,
+    upper: Option<usize>,
+    lower: Option<usize>,
+}
+
+impl ServerSettings {
+    fn any(random: &mut Random) -> ServerSettings {
+        let mut settings = ServerSettings {
+            weight: None,
+            upper: None,
+            lower: None,
+        };
+        if !random.once_in(4) {
+            settings.weight = Some(*random.one(WEIGHTS));
         }
+        if random.once_in(5) {
+            let upper = random.between(1, 6);
+            settings.upper = Some(upper);
+            if random.once_in(2) {
+                // One too many now and then: it must be refused.
+                settings.lower = Some(random.between(0, upper + 1));
+            }
+        }
+        settings
     }
-    words
+
+    /// Weight, upper and lower threshold, with what ipvsadm takes for those that are not said.
+    fn meaning(self) -> (u32, usize, usize) {
+        (
+            self.weight.unwrap_or(1),
+            self.upper.unwrap_or(0),
+            self.lower.unwrap_or(0),
+        )
+    }
+
+    fn are_accepted(self) -> bool {
+        let (_, upper, lower) = self.meaning();
+        lower <= upper
+    }
+}
+
+impl fmt::Display for ServerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(weight) = self.weight {
+            write!(f, " -w {weight}")?;
+        }
+        if let Some(upper) = self.upper {
+            write!(f, " -x {upper}")?;
+        }
+        if let Some(lower) = self.lower {
+            write!(f, " -y {lower}")?;
+        }
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::network::VIPS;
 use crate::random::Random;
-use crate::scenario::{Flags, Flow, Packet, Protocol, Step};
+use crate::scenario::{Chunk, Flags, Flow, Packet, Protocol, Step};
 
 use super::table::Table;
 
@@ -29,7 +29,7 @@ impl Traffic {
                 // Of 250 clients.
                 flow.client = (usize::from(first.client) + number * 7) as u8 % 250 + 1;
             }
-            steps.push(Step::Client(flow, opening(flow.protocol)));
+            open(flow, steps);
             self.flows.push(flow);
         }
     }
@@ -40,9 +40,21 @@ impl Traffic {
             return;
         };
         self.flows.push(flow);
-        steps.push(Step::Client(flow, opening(flow.protocol)));
+        open(flow, steps);
         match flow.protocol {
             Protocol::Udp => steps.push(Step::Server(flow, data(random))),
+            Protocol::Sctp => {
+                if !random.once_in(4) {
+                    steps.push(Step::Server(flow, Packet::of_chunk(Chunk::InitAck)));
+                }
+                steps.push(Step::Client(flow, Packet::of_chunk(Chunk::CookieEcho)));
+                if !random.once_in(4) {
+                    steps.push(Step::Server(flow, Packet::of_chunk(Chunk::CookieAck)));
+                }
+                if random.once_in(2) {
+                    steps.push(Step::Client(flow, data(random)));
+                }
+            }
             Protocol::Tcp => {
                 if !random.once_in(4) {
                     steps.push(Step::Server(flow, Packet::new(Flags::SYN_ACK)));
@@ -69,6 +81,9 @@ impl Traffic {
                 Step::Server(flow, packet)
             });
             return;
+        }
+        if flow.protocol == Protocol::Sctp {
+            return go_on_sctp(flow, random, steps);
         }
         let end = Packet::new(Flags::FIN_ACK);
         let acknowledge = Packet::new(Flags::ACK);
@@ -128,9 +143,16 @@ impl Traffic {
                 steps.push(Step::Client(flow, opening(flow.protocol)));
                 return;
             }
-            _ => Packet::new(*random.one(&flags)),
+            _ => Packet {
+                chunk: *random.one(&Chunk::ALL),
+                ..Packet::new(*random.one(&flags))
+            },
         };
         steps.push(Step::Client(flow, packet));
+        if flow.protocol == Protocol::Sctp && packet.chunk == Chunk::Init {
+            // See `open`.
+            steps.push(Step::Client(flow, opening(flow.protocol)));
+        }
     }
 
     /// A new flow to one of the services.
@@ -162,11 +184,42 @@ impl Traffic {
     }
 }
 
+/// Opens a connection. An INIT is sent again at once: what was sent once alone would be over in
+/// four seconds, on two clocks that do not go alike.
+fn open(flow: Flow, steps: &mut Vec<Step>) {
+    let times = if flow.protocol == Protocol::Sctp {
+        2
+    } else {
+        1
+    };
+    for _ in 0..times {
+        steps.push(Step::Client(flow, opening(flow.protocol)));
+    }
+}
+
+/// Some chunk from either end of an association, sense or nonsense. A server opens none, as what
+/// is refused then lives for four seconds, too.
+fn go_on_sctp(flow: Flow, random: &mut Random, steps: &mut Vec<Step>) {
+    let chunk = *random.one(&Chunk::ALL);
+    let packet = if random.once_in(3) {
+        data(random)
+    } else {
+        Packet::of_chunk(chunk)
+    };
+    match (random.once_in(2), packet.chunk) {
+        (true, Chunk::Init) => open(flow, steps),
+        (true, Chunk::InitAck) | (false, Chunk::Init) => {}
+        (true, _) => steps.push(Step::Client(flow, packet)),
+        (false, _) => steps.push(Step::Server(flow, packet)),
+    }
+}
+
 /// What begins a connection.
 fn opening(protocol: Protocol) -> Packet {
     match protocol {
         Protocol::Tcp => Packet::new(Flags::SYN),
         Protocol::Udp => Packet::new(Flags::NONE).payload(12),
+        Protocol::Sctp => Packet::of_chunk(Chunk::Init).payload(16),
     }
 }
 

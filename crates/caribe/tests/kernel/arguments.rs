@@ -1,5 +1,7 @@
 //! Which scenarios to play, beside the usual arguments of a test.
 
+use libtest_mimic::Trial;
+
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Arguments {
@@ -47,9 +49,15 @@ impl Arguments {
         })
     }
 
+    /// True if this test is to run. What only others look at need not be played.
+    pub(crate) fn ask_for(&self, test: &str) -> bool {
+        !self.usual.is_filtered_out(&Trial::test(test, || Ok(())))
+    }
+
     /// Numbers of the random scenarios to play.
     pub(crate) fn numbers(&self) -> Vec<u32> {
         match self.only {
+            _ if !self.ask_for(&self.name()) => Vec::new(),
             Some(only) => vec![only],
             None => (0..self.scenarios).collect(),
         }

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // All scenarios are played together, when the first test asks for its own.
+    // All scenarios that tests ask for are played together, when the first test asks for its own.
     let played: Arc<OnceLock<Result<Report, String>>> = Arc::default();
     let played = move |arguments: &Arguments, look: &dyn Fn(&Report) -> Option<String>| match played
         .get_or_init(|| Report::make(arguments))

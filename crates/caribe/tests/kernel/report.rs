@@ -41,7 +41,9 @@ impl Report {
             .map(|number| generate(arguments.seed, number))
             .collect();
         if arguments.only.is_none() {
-            scenarios.extend(cases().into_iter().map(|case| case.scenario));
+            let cases = cases().into_iter();
+            let cases = cases.filter(|case| arguments.ask_for(case.name));
+            scenarios.extend(cases.map(|case| case.scenario));
         }
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
         let kernel = Kernel::of_debian(&cache).map_err(|error| error.to_string())?;

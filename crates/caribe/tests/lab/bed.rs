@@ -148,13 +148,18 @@ impl Bed {
     }
 }
 
-/// The network of a test, with nothing running on it, and the lock that keeps others away.
-pub(crate) fn network(name: &str, mtu: u32) -> (TwoArmed, Flock<File>) {
+/// The lock that keeps other tests away.
+pub(crate) fn alone() -> Flock<File> {
     let own = std::env::current_exe().expect("this program has a path");
     let file = File::open(own).expect("this program can be read");
-    let alone = Flock::lock(file, FlockArg::LockExclusive)
+    Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, error)| error)
-        .expect("a lock");
+        .expect("a lock")
+}
+
+/// The network of a test, with nothing running on it, and the lock that keeps others away.
+pub(crate) fn network(name: &str, mtu: u32) -> (TwoArmed, Flock<File>) {
+    let alone = alone();
     let lab = Lab::new(name).expect("a lab");
     let net = TwoArmed::build(lab, SERVERS, mtu).expect("a network");
     (net, alone)

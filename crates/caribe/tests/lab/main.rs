@@ -17,6 +17,7 @@ mod traces;
 
 mod adoption;
 mod bodies;
+mod crowded;
 mod failure;
 mod generic;
 mod methods;
