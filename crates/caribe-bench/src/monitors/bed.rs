@@ -17,7 +17,7 @@ use crate::processors::Sides;
 pub(crate) const PORT: u16 = 80;
 
 /// A network of servers that answer, and one of servers that nobody is.
-const ANSWERING: &str = "10.96.0.0/14";
+pub(crate) const ANSWERING: &str = "10.96.0.0/14";
 const ABSENT: &str = "10.100.0.0/16";
 
 /// The hosts.
