@@ -80,12 +80,26 @@ pub(super) async fn connect_tcp(way: &Way<'_>, deadline: &Deadline) -> Step<Conn
     Ok(Connection::new(stream, lease))
 }
 
-/// Sees whether the target takes connections, and has none: what its SYN-ACK gets is a reset.
-/// The acknowledgement that would complete the handshake is put off, and the reset is there
-/// first. So the program behind the port is not troubled at all, there are two packets less, and
-/// nothing of it stays behind on either side.
-pub(super) async fn knock(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
+/// Connects to a target that is asked one question: three packets are sent, the question and the
+/// reset that ends it among them, and nothing of it stays behind on either side.
+pub(super) async fn connect_to_ask(way: &Way<'_>, deadline: &Deadline) -> Step<Connection> {
     let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
+    be_brief(&socket)?;
+    let stream = connect(socket, way.address, deadline).await?;
+    Ok(Connection::new(stream, lease).that_resets())
+}
+
+/// Sees whether the target takes connections, and has none: what its SYN-ACK gets is a reset.
+/// So the program behind the port is not troubled at all, there are two packets less, and nothing
+/// of it stays behind on either side.
+pub(super) async fn knock(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
+    drop(connect_to_ask(way, deadline).await?);
+    Ok(())
+}
+
+/// Puts off the acknowledgement that completes the handshake, so that it comes with what is sent
+/// first, or never if that is the reset; and has the connection end with one.
+fn be_brief(socket: &Socket) -> Step<()> {
     let prepared = socket
         .set_linger(Some(Duration::ZERO))
         .and_then(|()| socket.set_tcp_quickack(false));
@@ -94,10 +108,7 @@ pub(super) async fn knock(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
             Code::Local,
             format_args!("cannot prepare a connection's reset: {error}"),
         )
-    })?;
-    let stream = connect(socket, way.address, deadline).await?;
-    drop(Connection::new(stream, lease));
-    Ok(())
+    })
 }
 
 /// The wording is nanny's.
