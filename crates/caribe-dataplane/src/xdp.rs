@@ -31,6 +31,7 @@ mod policies;
 pub mod probe;
 mod snapshot;
 mod sweep;
+mod traffic;
 mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -251,7 +251,7 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
             port: (*slot).server_port,
         }
     };
-    count_in(number, packet.length, 0);
+    count_in(number, packet.length);
     // SAFETY: a slot of a map.
     let flags = unsafe { Slot::meta(slot) }.flags();
     let viewpoint = if flags & NO_OUTPUT != 0 {

@@ -10,7 +10,7 @@ use caribe_packet::locality::{
     DESTINATIONS as MOST_DESTINATIONS, Destination as Remembered, DestinationKey,
 };
 use caribe_packet::policy::Policy;
-use caribe_packet::server::{Server, Traffic};
+use caribe_packet::server::{Flow, Server};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
@@ -76,9 +76,17 @@ pub static BOUNDS: Array<u64, 1024, MAPPED> = Array::new();
 #[btf_map]
 pub static POLICIES: Array<Policy, 1024, MAPPED> = Array::new();
 
-/// Traffic by server.
+/// What clients sent, a row of servers for each processor.
 #[btf_map]
-pub static TRAFFIC: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+pub static TRAFFIC_IN: Array<Flow, 1024, MAPPED> = Array::new();
+
+/// What clients got, a row of servers for each processor.
+#[btf_map]
+pub static TRAFFIC_OUT: Array<Flow, 1024, MAPPED> = Array::new();
+
+/// Connections that were started, a row of servers for each processor.
+#[btf_map]
+pub static STARTED: Array<u64, 1024, MAPPED> = Array::new();
 
 /// What was done with a packet that is explained.
 #[btf_map]

@@ -161,7 +161,21 @@ impl Bounds {
     }
 }
 
-/// Traffic of a server on one processor. Bytes are IP lengths before encapsulation.
+/// What went one way, on one processor. Bytes are IP lengths before encapsulation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Flow {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How many servers' counters a processor has in a row: a multiple of this many, so that two
+/// processors never share a cache line.
+pub const ROW: u32 = 8;
+
+/// Traffic of a server, over all processors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Traffic {

@@ -81,7 +81,7 @@ impl XdpDataplane {
             } => {
                 if *fresh {
                     self.maps.loads.write(*index, &0);
-                    self.maps.close_traffic(*index, None)?;
+                    self.maps.close_traffic(*index, None);
                 }
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
@@ -89,7 +89,10 @@ impl XdpDataplane {
                 self.put_server(*index, *service, server);
                 Ok(())
             }
-            Step::CloseTraffic { index, service } => self.close_traffic(*index, *service),
+            Step::CloseTraffic { index, service } => {
+                self.close_traffic(*index, *service);
+                Ok(())
+            }
             Step::EditServer { index, server } => {
                 let word = self.maps.roster.read(*index);
                 let (sequence, _) = encoding::from_roster_word(word, 0);
@@ -112,7 +115,10 @@ impl XdpDataplane {
                 self.maps.policies.write(*id, &policies::encode(terms));
                 Ok(())
             }
-            Step::OpenLedger(service) => self.maps.open_ledger(*service),
+            Step::OpenLedger(service) => {
+                self.maps.open_ledger(*service);
+                Ok(())
+            }
             Step::PutRun { run, slots } => {
                 for (at, slot) in (run.base..).zip(slots) {
                     self.maps.slots.write(at, slot);
@@ -169,14 +175,10 @@ impl XdpDataplane {
 
     /// Clears a discarded server's traffic. Its service keeps the sum, unless it is an orphan: then
     /// that service is gone, and another one may have its key.
-    pub(super) fn close_traffic(
-        &mut self,
-        index: u32,
-        service: Option<u32>,
-    ) -> Result<(), DataplaneError> {
+    pub(super) fn close_traffic(&mut self, index: u32, service: Option<u32>) {
         let owner = self.maps.servers.read(index).service;
         let service = service.filter(|service| *service == owner);
-        self.maps.close_traffic(index, service)
+        self.maps.close_traffic(index, service);
     }
 
     /// Writes how many connections a server takes. When that changes, the connections that it has

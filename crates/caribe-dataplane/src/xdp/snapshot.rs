@@ -11,9 +11,8 @@ use caribe_packet::server::Load;
 use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
-use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
@@ -44,7 +43,7 @@ impl XdpDataplane {
             room: LiveRoom {
                 services: self.maps.sizes.room.services,
                 servers: self.maps.sizes.room.servers,
-                memory: self.maps.sizes.memory(processors()?).total(),
+                memory: self.maps.sizes.memory().total(),
             },
             verdicts,
             interfaces: self.interfaces(),
@@ -57,12 +56,12 @@ impl XdpDataplane {
 
     fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
         let service = &self.live.services[key];
-        let mut traffic = self.maps.ledger(service.id)?;
+        let mut traffic = self.maps.ledger(service.id);
         for (index, discarded) in &self.live.trash {
             // Those of an earlier service of the same key are orphans: its traffic was its own.
             let owner = self.maps.servers.read(*index).service;
             if discarded.service == Some(*key) && owner == service.id {
-                traffic = sum(traffic, self.maps.traffic(*index)?);
+                traffic = traffic.plus(&self.maps.traffic(*index));
             }
         }
         let mut servers = Vec::new();
@@ -79,10 +78,10 @@ impl XdpDataplane {
                 active: load.active(),
                 inactive: load.inactive(),
                 persistent: self.persistent.get(index).copied().unwrap_or(0),
-                traffic: self.maps.traffic(*index)?,
+                traffic: self.maps.traffic(*index),
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
-            traffic = sum(traffic, live.traffic);
+            traffic = traffic.plus(&live.traffic);
             servers.push(live);
         }
         Ok(LiveService {
@@ -144,15 +143,5 @@ impl XdpDataplane {
             }
             _ => None,
         })
-    }
-}
-
-fn sum(one: Traffic, other: Traffic) -> Traffic {
-    Traffic {
-        connections: one.connections.wrapping_add(other.connections),
-        packets_in: one.packets_in.wrapping_add(other.packets_in),
-        bytes_in: one.bytes_in.wrapping_add(other.bytes_in),
-        packets_out: one.packets_out.wrapping_add(other.packets_out),
-        bytes_out: one.bytes_out.wrapping_add(other.bytes_out),
     }
 }

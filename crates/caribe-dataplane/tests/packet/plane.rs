@@ -121,7 +121,10 @@ pub(crate) struct Plane {
     loads: Array<MapData, u64>,
     bounds: Array<MapData, u64>,
     policies: Array<MapData, Plain<Policy>>,
-    traffic: PerCpuArray<MapData, Plain<Traffic>>,
+    /// What clients sent and got: packets and bytes, a row for each processor.
+    traffic: [Array<MapData, [u64; 2]>; 2],
+    /// Connections that were started, a row for each processor.
+    started: Array<MapData, u64>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     tags: [Array<MapData, u64>; 2],
     connections4: Array<MapData, [u8; size_of::<Connection4>()]>,
@@ -162,7 +165,9 @@ impl Plane {
             ("SERVERS", sizes.servers),
             ("LOADS", sizes.servers),
             ("BOUNDS", sizes.servers),
-            ("TRAFFIC", sizes.servers),
+            ("TRAFFIC_IN", sizes.servers * processors()),
+            ("TRAFFIC_OUT", sizes.servers * processors()),
+            ("STARTED", sizes.servers * processors()),
             ("ROSTER", sizes.servers),
             ("TAGS4", sizes.buckets),
             ("TAGS6", sizes.buckets),
@@ -192,7 +197,8 @@ impl Plane {
             loads: map!(ebpf, "LOADS"),
             bounds: map!(ebpf, "BOUNDS"),
             policies: map!(ebpf, "POLICIES"),
-            traffic: map!(ebpf, "TRAFFIC"),
+            traffic: [map!(ebpf, "TRAFFIC_IN"), map!(ebpf, "TRAFFIC_OUT")],
+            started: map!(ebpf, "STARTED"),
             counters: map!(ebpf, "COUNTERS"),
             tags: [map!(ebpf, "TAGS4"), map!(ebpf, "TAGS6")],
             connections4: map!(ebpf, "CONNECTIONS4"),
@@ -224,16 +230,18 @@ impl Plane {
                 self.connections6.set(slot, [0; 128], 0).expect(zeroed);
             }
         }
-        let processors = aya::util::nr_cpus().expect("the number of processors");
         for server in 0..self.sizes.servers {
             self.servers
                 .set(server, Plain(Server::default()), 0)
                 .expect(zeroed);
             self.loads.set(server, 0, 0).expect(zeroed);
             self.bounds.set(server, 0, 0).expect(zeroed);
-            let nothing = vec![Plain(Traffic::default()); processors];
-            let nothing = PerCpuValues::try_from(nothing).expect("a value per processor");
-            self.traffic.set(server, nothing, 0).expect(zeroed);
+        }
+        for at in 0..self.sizes.servers * processors() {
+            for way in &mut self.traffic {
+                way.set(at, [0; 2], 0).expect(zeroed);
+            }
+            self.started.set(at, 0, 0).expect(zeroed);
         }
         // No service has id 0.
         for service in 1..SERVICES {
@@ -275,7 +283,8 @@ impl Plane {
             }
         }
         for count in 0..5 {
-            let zeroes = PerCpuValues::try_from(vec![0; processors]).expect("one per processor");
+            let zeroes =
+                PerCpuValues::try_from(vec![0; processors() as usize]).expect("one per processor");
             self.decapsulate_counts.set(count, zeroes, 0).expect(zeroed);
         }
         self.set_counters(&Counters::default());
@@ -513,16 +522,19 @@ impl Plane {
 
     /// The traffic of a server on all processors.
     pub(crate) fn traffic_of(&self, server: u32) -> Traffic {
-        let values = self.traffic.get(&server, 0).expect("a server of the map");
-        values
-            .iter()
-            .fold(Traffic::default(), |sum, Plain(one)| Traffic {
-                connections: sum.connections + one.connections,
-                packets_in: sum.packets_in + one.packets_in,
-                bytes_in: sum.bytes_in + one.bytes_in,
-                packets_out: sum.packets_out + one.packets_out,
-                bytes_out: sum.bytes_out + one.bytes_out,
-            })
+        let there = "an element of the map";
+        let mut sum = Traffic::default();
+        for processor in 0..processors() {
+            let at = processor * self.sizes.servers + server;
+            let [[packets_in, bytes_in], [packets_out, bytes_out]] =
+                [0, 1].map(|way| self.traffic[way].get(&at, 0).expect(there));
+            sum.connections += self.started.get(&at, 0).expect(there);
+            sum.packets_in += packets_in;
+            sum.bytes_in += bytes_in;
+            sum.packets_out += packets_out;
+            sum.bytes_out += bytes_out;
+        }
+        sum
     }
 
     /// Counters by verdict, on all processors.
@@ -774,6 +786,11 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
         .unwrap_or_else(|error| panic!("program {name}: {error}"))
 }
 
+/// Processors that the machine may have.
+fn processors() -> u32 {
+    aya::util::nr_cpus().expect("the number of processors") as u32
+}
+
 fn default_settings(sizes: Sizes) -> Settings {
     let timeouts = std::array::from_fn(|state| default_timeout(state as u8));
     let timeouts: [Option<u32>; STATES] = timeouts;
@@ -790,7 +807,7 @@ fn default_settings(sizes: Sizes) -> Settings {
         flags: 0,
         wide_services: 0,
         lblcr_expiration: ticks_of_seconds(86_400),
-        padding: 0,
+        row: sizes.servers,
         layout: LAYOUT,
     }
 }
