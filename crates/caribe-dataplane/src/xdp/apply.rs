@@ -41,6 +41,7 @@ impl XdpDataplane {
         self.torn = false;
         self.live = plan.table;
         self.put_wide_services(self.live.wide_services());
+        self.put_nat_ends()?;
         Ok(Applied {
             changes: plan.changes,
         })

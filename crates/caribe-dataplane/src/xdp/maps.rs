@@ -22,6 +22,7 @@ use super::destinations;
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
+use super::nat_ends::{self, NatEnds};
 use super::traffic::TrafficMaps;
 use crate::mapped::{Mapped, MappedArray};
 use crate::marks::NETWORKS;
@@ -78,6 +79,10 @@ impl Sizes {
             hash("SERVICES4", 8, size_of::<Service>()),
             hash("SERVICES6", 20, size_of::<Service>()),
             hash("VIPS", 16, 4),
+            Shape {
+                key: size_of::<nat_ends::KeyBytes>() as u32,
+                ..shape("NAT_ENDS", room.servers, 4)
+            },
             shape("SLOTS", room.slots, size_of::<Slot>()),
             shape("CURSORS", room.cursors * CURSOR_WORDS, 8),
             shape("SERVERS", servers, size_of::<Server>()),
@@ -153,6 +158,8 @@ pub(super) struct Maps {
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
+    /// Where NAT servers answer from.
+    pub(super) nat_ends: NatEnds,
     traffic: TrafficMaps,
     pub(super) counters: PerCpu<CounterWords>,
 }
@@ -206,6 +213,7 @@ impl Maps {
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
+            nat_ends: NatEnds::take(Hash::take(ebpf, "NAT_ENDS")?)?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
         })
     }

@@ -36,7 +36,7 @@ impl Sizes {
             let value = u64::from(shape.value).next_multiple_of(8);
             let element = match shape.name {
                 "COUNTERS" => value * u64::from(self.processors),
-                "SERVICES4" | "SERVICES6" | "VIPS" | "DESTINATIONS" => {
+                "SERVICES4" | "SERVICES6" | "VIPS" | "NAT_ENDS" | "DESTINATIONS" => {
                     value + u64::from(shape.key).next_multiple_of(8) + HASH_OVERHEAD
                 }
                 _ => value,

@@ -16,7 +16,7 @@ use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::key::{Endpoints, Key4, Key6};
 use caribe_packet::locality::{Destination, DestinationKey};
 use caribe_packet::policy::{Policy, REUSE};
-use caribe_packet::server::{Bounds, Load, Server, Traffic};
+use caribe_packet::server::{Bounds, Load, NatEnd, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
 use caribe_packet::state::{STATES, default_timeout};
@@ -131,6 +131,7 @@ pub(crate) struct Plane {
     connections6: Array<MapData, [u8; size_of::<Connection6>()]>,
     replies: [Array<MapData, [u64; WAYS as usize]>; 2],
     nat_servers: Array<MapData, u64>,
+    nat_ends: HashMap<MapData, Plain<NatEnd>, u32>,
     fragments: HashMap<MapData, [u8; 40], [u8; 12]>,
     destinations: HashMap<MapData, Plain<DestinationKey>, Plain<Destination>>,
     decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
@@ -205,6 +206,7 @@ impl Plane {
             connections6: map!(ebpf, "CONNECTIONS6"),
             replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
             nat_servers: map!(ebpf, "NAT_SERVERS"),
+            nat_ends: map!(ebpf, "NAT_ENDS"),
             fragments: map!(ebpf, "FRAGMENTS"),
             destinations: map!(ebpf, "DESTINATIONS"),
             decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
@@ -268,6 +270,10 @@ impl Plane {
             .expect("keys")
         {
             self.services6.remove(&key).expect("a key that is there");
+        }
+        let ends = self.nat_ends.keys().collect::<Result<Vec<_>, _>>();
+        for key in ends.expect("keys") {
+            self.nat_ends.remove(&key).expect("a key that is there");
         }
         let fragments = self.fragments.keys().collect::<Result<Vec<_>, _>>();
         for key in fragments.expect("keys") {
@@ -671,6 +677,21 @@ impl Plane {
             .count()
     }
 
+    /// Makes a NAT server known that answers from an address and port; 0 is any protocol.
+    pub(crate) fn put_nat_end(&mut self, server: (IpAddr, u16), protocol: u8) {
+        let key = nat_end(server, protocol);
+        self.nat_ends.insert(Plain(key), 1, 0).expect("room");
+    }
+
+    /// Makes of a NAT server that is known one of the other family, with the same bytes.
+    pub(crate) fn turn_nat_end_to_the_other_family(&mut self, server: (IpAddr, u16), protocol: u8) {
+        let key = nat_end(server, protocol);
+        self.nat_ends.remove(&Plain(key)).expect("it is known");
+        let version = 10 - key.version;
+        let other = NatEnd { version, ..key };
+        self.nat_ends.insert(Plain(other), 1, 0).expect("room");
+    }
+
     /// Lets the packet path look packets from an address up as replies.
     pub(crate) fn expect_replies_from(&mut self, address: IpAddr) {
         let Bit { word, mask } = match address {
@@ -784,6 +805,15 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
         .unwrap_or_else(|| panic!("the object has no program {name}"))
         .try_into()
         .unwrap_or_else(|error| panic!("program {name}: {error}"))
+}
+
+fn nat_end((address, port): (IpAddr, u16), protocol: u8) -> NatEnd {
+    NatEnd {
+        address: leading(address),
+        port: port.to_be_bytes(),
+        protocol,
+        version: if address.is_ipv4() { 4 } else { 6 },
+    }
 }
 
 /// Processors that the machine may have.
