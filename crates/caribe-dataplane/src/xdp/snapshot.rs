@@ -13,14 +13,21 @@ use caribe_packet::verdict::{COUNTERS, Verdict};
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
 use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic, table};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
     pub(super) fn take_snapshot(&self) -> Result<Snapshot, DataplaneError> {
+        let of_removed = self.live.traffic_of_removed(
+            |index| self.maps.servers.read(index).service,
+            |index| self.maps.traffic(index),
+        )?;
         let services = self.live.services.iter();
         let services = services
-            .map(|(key, _)| self.service(key))
+            .map(|(key, service)| {
+                let removed = of_removed.get(&service.id).copied().unwrap_or_default();
+                self.service(key, service, removed)
+            })
             .collect::<Result<_, _>>()?;
         let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
         let templates = self.persistent.values().copied().map(u64::from);
@@ -55,17 +62,15 @@ impl XdpDataplane {
         Load(self.maps.loads.word(server).load(Ordering::Acquire))
     }
 
-    fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
-        let service = &self.live.services[key];
-        let mut traffic = self.maps.ledger(service.id)?;
-        for (index, discarded) in &self.live.trash {
-            // Those of an earlier service of the same key are orphans: its traffic was its own.
-            let owner = self.maps.servers.read(*index).service;
-            if discarded.service == Some(*key) && owner == service.id {
-                traffic = sum(traffic, self.maps.traffic(*index)?);
-            }
-        }
-        let mut servers = Vec::new();
+    /// A service, whose removed servers had the traffic `removed`.
+    fn service(
+        &self,
+        key: &ServiceKey,
+        service: &table::LiveService,
+        removed: Traffic,
+    ) -> Result<LiveService, DataplaneError> {
+        let mut traffic = self.maps.ledger(service.id)?.plus(&removed);
+        let mut servers = Vec::with_capacity(service.servers.len());
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
             let load = self.load(*index);
@@ -82,7 +87,7 @@ impl XdpDataplane {
                 traffic: self.maps.traffic(*index)?,
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
-            traffic = sum(traffic, live.traffic);
+            traffic = traffic.plus(&live.traffic);
             servers.push(live);
         }
         Ok(LiveService {
@@ -144,15 +149,5 @@ impl XdpDataplane {
             }
             _ => None,
         })
-    }
-}
-
-fn sum(one: Traffic, other: Traffic) -> Traffic {
-    Traffic {
-        connections: one.connections.wrapping_add(other.connections),
-        packets_in: one.packets_in.wrapping_add(other.packets_in),
-        bytes_in: one.bytes_in.wrapping_add(other.bytes_in),
-        packets_out: one.packets_out.wrapping_add(other.packets_out),
-        bytes_out: one.bytes_out.wrapping_add(other.bytes_out),
     }
 }
