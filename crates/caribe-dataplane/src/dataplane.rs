@@ -272,8 +272,9 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Both, counted together.
-    pub(crate) fn plus(&self, other: &Traffic) -> Traffic {
+    /// Both together; counters wrap.
+    #[must_use]
+    pub fn plus(&self, other: &Traffic) -> Traffic {
         Traffic {
             connections: self.connections.wrapping_add(other.connections),
             packets_in: self.packets_in.wrapping_add(other.packets_in),

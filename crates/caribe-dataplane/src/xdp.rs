@@ -142,13 +142,8 @@ impl Dataplane for XdpDataplane {
             Some(hop) => self.next_hops.insert(address, hop),
             None => self.next_hops.remove(&address),
         };
-        for (index, _) in self
-            .live
-            .servers
-            .iter()
-            .filter(|(_, server)| server.key.address == address)
-        {
-            next_hops::write(&self.maps.servers, *index, next_hop.as_ref());
+        for index in self.live.servers_at(address) {
+            next_hops::write(&self.maps.servers, index, next_hop.as_ref());
         }
         Ok(())
     }

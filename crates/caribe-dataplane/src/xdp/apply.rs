@@ -11,7 +11,7 @@ use caribe_packet::settings::Settings;
 use super::maps::Maps;
 use super::{XdpDataplane, encoding, next_hops, policies};
 use crate::slots::GRACE;
-use crate::table::{LiveServer, Refusal, Step};
+use crate::table::{LiveServer, Refusal, Step, wide_services};
 use crate::{Applied, DataplaneError};
 
 impl XdpDataplane {
@@ -34,12 +34,13 @@ impl XdpDataplane {
         self.forget_destinations(&plan)?;
         self.torn = true;
         // Until all is done, packets look for what is there before and after.
-        self.put_wide_services(self.live.wide_services() | plan.table.wide_services());
+        let coming = plan.difference.services.keys();
+        self.put_wide_services(self.live.wide_services() | wide_services(coming));
         for step in &plan.steps {
             self.take(step)?;
         }
         self.torn = false;
-        self.live = plan.table;
+        self.live.become_different(plan.difference);
         self.put_wide_services(self.live.wide_services());
         self.put_nat_ends()?;
         Ok(Applied {

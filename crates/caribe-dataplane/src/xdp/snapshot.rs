@@ -12,15 +12,22 @@ use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic, table};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
     pub(super) fn take_snapshot(&self) -> Result<Snapshot, DataplaneError> {
+        let of_removed = self.live.traffic_of_removed(
+            |index| self.maps.servers.read(index).service,
+            |index| self.maps.traffic(index),
+        );
         let services = self.live.services.iter();
         let services = services
-            .map(|(key, _)| self.service(key))
-            .collect::<Result<_, _>>()?;
+            .map(|(key, service)| {
+                let removed = of_removed.get(&service.id).copied().unwrap_or_default();
+                self.service(key, service, removed)
+            })
+            .collect();
         let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
         let templates = self.persistent.values().copied().map(u64::from);
         let counters = self.maps.counters()?;
@@ -54,17 +61,15 @@ impl XdpDataplane {
         Load(self.maps.loads.word(server).load(Ordering::Acquire))
     }
 
-    fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
-        let service = &self.live.services[key];
-        let mut traffic = self.maps.ledger(service.id);
-        for (index, discarded) in &self.live.trash {
-            // Those of an earlier service of the same key are orphans: its traffic was its own.
-            let owner = self.maps.servers.read(*index).service;
-            if discarded.service == Some(*key) && owner == service.id {
-                traffic = traffic.plus(&self.maps.traffic(*index));
-            }
-        }
-        let mut servers = Vec::new();
+    /// A service, whose removed servers had the traffic `removed`.
+    fn service(
+        &self,
+        key: &ServiceKey,
+        service: &table::LiveService,
+        removed: Traffic,
+    ) -> LiveService {
+        let mut traffic = self.maps.ledger(service.id).plus(&removed);
+        let mut servers = Vec::with_capacity(service.servers.len());
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
             let load = self.load(*index);
@@ -84,7 +89,7 @@ impl XdpDataplane {
             traffic = traffic.plus(&live.traffic);
             servers.push(live);
         }
-        Ok(LiveService {
+        LiveService {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
@@ -93,7 +98,7 @@ impl XdpDataplane {
             policy: service.terms.policy,
             servers,
             traffic,
-        })
+        }
     }
 
     /// The connections, in the order of the table; IPv4 first. Each is read while packets flow:
