@@ -60,6 +60,7 @@ const SETTINGS: &[(&str, &[u32])] = &[
     ("conn_reuse_mode", &[0, 2, 3]),
     ("expire_quiescent_template", &[1]),
     ("sloppy_tcp", &[1]),
+    ("sloppy_sctp", &[1]),
     ("secure_tcp", &[3]),
 ];
 
@@ -157,12 +158,14 @@ mod tests {
             "-S -n",
             "mark TCP",
             "mark UDP",
+            "mark SCTP",
             "--sctp-service 10.",
             "--sctp-service [",
             "sends SCTP",
             "(SCTP to",
             "secure_tcp",
             "sloppy_tcp",
+            "sloppy_sctp",
             "conn_reuse_mode",
             "expire_quiescent_template",
         ] {
