@@ -1,5 +1,6 @@
 //! Scenarios with names: behaviour that is worth a case of its own, whatever random ones show.
 
+use crate::netfilter;
 use crate::network::{self, Family};
 use crate::scenario::{Chunk, Flags, Flow, MarkRule, Packet, Protocol, Scenario, Step};
 
@@ -14,11 +15,13 @@ pub struct Case {
 
 /// Numbers of cases begin here; those of random scenarios are below.
 const FIRST: u32 = 60_001;
+/// Numbers of lists of netfilter's rules begin here.
+const FIRST_LIST: u32 = 61_001;
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 17] = [
+    let cases: [(&str, Write); 19] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -42,9 +45,14 @@ pub fn cases() -> Vec<Case> {
             "sloppy_connections_assure_templates",
             sloppy_connections_assure_templates,
         ),
+        ("refusals_in_order", refusals_in_order),
+        (
+            "template_of_a_server_that_comes_back",
+            template_of_a_server_that_comes_back,
+        ),
     ];
     let numbered = (FIRST..).zip(cases);
-    numbered
+    let mut cases: Vec<Case> = numbered
         .map(|(number, (name, write))| {
             let mut script = Script {
                 number,
@@ -58,12 +66,17 @@ pub fn cases() -> Vec<Case> {
                 scenario: Scenario {
                     number,
                     marks: script.marks,
+                    netfilter: None,
                     settings: script.settings,
                     steps: script.steps,
                 },
             }
         })
-        .collect()
+        .collect();
+    // Last, because a director needs what the kernel's tools made of them.
+    let lists = netfilter::scenarios(FIRST_LIST).into_iter();
+    cases.extend(lists.map(|(name, scenario)| Case { name, scenario }));
+    cases
 }
 
 /// The mark of a scenario that has one.
@@ -547,4 +560,31 @@ fn sloppy_connections_assure_templates(script: &mut Script) {
         script.client(flow, Flags::FIN_ACK);
         script.list();
     }
+}
+
+/// What is wrong in two ways is refused for what the kernel finds first.
+fn refusals_in_order(script: &mut Script) {
+    script.service(&["-m"]);
+    for service in ["V:80", "V:81"] {
+        for server in ["@1:80", "@2:80"] {
+            for command in ["-a", "-e"] {
+                script.ipvsadm(&format!("{command} -t {service} -r {server} -m -x 6 -y 7"));
+            }
+            script.ipvsadm(&format!("-d -t {service} -r {server}"));
+        }
+    }
+}
+
+/// The client's template is invalid then, and stays so.
+fn template_of_a_server_that_comes_back(script: &mut Script) {
+    script.ipvsadm("-A -t V:80 -s rr -p 600");
+    script.ipvsadm("-a -t V:80 -r @1:80 -m");
+    script.ipvsadm("-a -t V:80 -r @2:80 -m");
+    script.connect(0, 1024..1026);
+    script.ipvsadm("-d -t V:80 -r @2:80");
+    script.connect(0, 1026..1028);
+    script.ipvsadm("-a -t V:80 -r @2:80 -m");
+    script.ipvsadm("-L -n --persistent-conn");
+    script.connect(0, 1028..1030);
+    script.list();
 }

@@ -38,6 +38,7 @@ pub fn generate(seed: u64, number: u32) -> Scenario {
     Scenario {
         number,
         marks: table.marks(),
+        netfilter: None,
         settings,
         steps,
     }
