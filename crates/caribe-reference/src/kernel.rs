@@ -174,6 +174,7 @@ fn find(name: &'static str) -> Result<PathBuf, GuestError> {
 pub fn agent() -> Result<(), PlayError> {
     let text =
         fs::read_to_string(SCENARIOS).map_err(PlayError::system(format!("read {SCENARIOS}")))?;
+    set_sysctls(OF_ALL_NAMESPACES)?;
     let mut console = std::io::stdout().lock();
     for line in text.lines() {
         let unreadable = |error: serde_json::Error| PlayError::Unreadable {
@@ -191,15 +192,26 @@ pub fn agent() -> Result<(), PlayError> {
 /// Plays one in a network namespace of its own, where ip_vs is new.
 fn play_here(scenario: &Scenario) -> Result<Transcript, PlayError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(PlayError::system("make a network namespace"))?;
-    for (key, value) in SYSCTLS {
-        let path = format!("/proc/sys/net/{key}");
-        let written = fs::write(&path, value);
-        written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
-    }
+    set_sysctls(SYSCTLS)?;
     let wire = Wire::open()?;
     ip_batch(&(network::commands() + &network::vip_commands("add", scenario.number)))?;
     play(scenario, &wire, &mut KernelDirector)
 }
+
+fn set_sysctls(values: &[(&str, &str)]) -> Result<(), PlayError> {
+    for (key, value) in values {
+        let path = format!("/proc/sys/net/{key}");
+        let written = fs::write(&path, value);
+        written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
+    }
+    Ok(())
+}
+
+/// What Debian's kernel has once for all network namespaces.
+const OF_ALL_NAMESPACES: &[(&str, &str)] = &[
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
+];
 
 /// A router that says what it has to say, at once and as often as it has to.
 const SYSCTLS: &[(&str, &str)] = &[

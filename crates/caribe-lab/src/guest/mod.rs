@@ -18,6 +18,7 @@
 //! ```
 
 mod boot;
+mod image;
 mod initramfs;
 mod kernel;
 

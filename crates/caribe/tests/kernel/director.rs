@@ -37,6 +37,8 @@ const SLOW: Duration = Duration::from_secs(8);
 const SYSCTLS: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv4/icmp_ratelimit", "0"),
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv6/icmp/ratelimit", "0"),
 ];
