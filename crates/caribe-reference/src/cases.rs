@@ -156,6 +156,13 @@ impl Script {
         }
     }
 
+    /// Connections to every VIP, one after the other.
+    fn connect_everywhere<const N: usize>(&mut self, client_ports: [u16; N]) {
+        for vip in 0..network::VIPS {
+            self.connect(vip, client_ports);
+        }
+    }
+
     /// Ends connections to a VIP; before they are established a reset changes nothing.
     fn reset(&mut self, vip: u8, client_ports: impl IntoIterator<Item = u16>) {
         for client_port in client_ports {
@@ -461,77 +468,44 @@ fn service_removed_with_connections(script: &mut Script) {
     script.client(tcp(1024), Flags::SYN);
 }
 
+/// Every destination has a server, until that has more than it should, is quiesced or removed.
 fn lblc_remembers_a_server(script: &mut Script) {
-    script.marked_service("lblc");
-    // Every destination gets a server of its own, and stays there.
-    for client_port in [1024, 1025] {
-        for vip in 0..network::VIPS {
-            script.connect(vip, [client_port]);
-        }
-    }
-    script.list();
-    // More active connections than weight, and others with room to spare: it is given up.
-    script.connect(0, 1026..1030);
-    script.list();
-    // It is idle again, and is not asked any more.
-    script.reset(0, 1024..1027);
-    script.connect(0, 1030..1032);
-    script.list();
-    // Who is quiesced is given up, by all destinations, and does not come back with its weight.
-    for weight in [0, 10] {
-        for server in [2, 3] {
-            script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
-        }
-        for vip in 0..network::VIPS {
-            script.connect(vip, [1032 + weight, 1033 + weight]);
-        }
-        script.list();
-    }
-    // The same of who is removed.
-    script.ipvsadm("-d -f F -r @1");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1050]);
-    }
-    script.ipvsadm("-a -f F -r @1 -m -w 100");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1051]);
-    }
+    crowd_quiesce_and_remove(script, "lblc");
 }
 
+/// Every destination has a set of servers: another one joins those that have more than they should,
+/// and who is quiesced or removed is asked again when it is back.
 fn lblcr_remembers_servers(script: &mut Script) {
-    script.marked_service("lblcr");
+    crowd_quiesce_and_remove(script, "lblcr");
+}
+
+fn crowd_quiesce_and_remove(script: &mut Script, scheduler: &str) {
+    script.marked_service(scheduler);
+    // Twice to every destination.
     for client_port in [1024, 1025] {
-        for vip in 0..network::VIPS {
-            script.connect(vip, [client_port]);
-        }
+        script.connect_everywhere([client_port]);
     }
     script.list();
-    // More active connections than weight, and others with room to spare: another one joins.
+    // More active connections than weight, while others have room to spare.
     script.connect(0, 1026..1030);
     script.list();
-    // The first one is idle again, and the least loaded of the two, whoever else has less to do.
+    // The first server is idle again, and has less to do than the one that came instead or joined.
     script.reset(0, 1024..1027);
     script.connect(0, 1030..1032);
     script.list();
-    // Who is quiesced is passed over, and is asked again with its weight.
+    // Two are quiesced, and get their weight back.
     for weight in [0, 10] {
         for server in [2, 3] {
             script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
         }
-        for vip in 0..network::VIPS {
-            script.connect(vip, [1032 + weight, 1033 + weight]);
-        }
+        script.connect_everywhere([1032 + weight, 1033 + weight]);
         script.list();
     }
-    // So is who is removed, once it is back.
+    // One is removed, and comes back.
     script.ipvsadm("-d -f F -r @1");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1050]);
-    }
+    script.connect_everywhere([1050]);
     script.ipvsadm("-a -f F -r @1 -m -w 100");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1051]);
-    }
+    script.connect_everywhere([1051]);
 }
 
 fn sloppy_connections_assure_templates(script: &mut Script) {
