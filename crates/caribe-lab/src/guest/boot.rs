@@ -98,8 +98,9 @@ impl<'a> Guest<'a> {
             .args([
                 "-accel",
                 "tcg",
+                // The least that Debian runs on: what is wider is slower to emulate.
                 "-cpu",
-                "max",
+                "qemu64",
                 "-m",
                 &self.memory.to_string(),
             ])

@@ -19,6 +19,7 @@
 //! ```
 
 mod boot;
+mod image;
 mod initramfs;
 mod kernel;
 
