@@ -94,14 +94,22 @@ pub(crate) fn private() -> Result<u64> {
     status(0, "RssAnon:")
 }
 
+/// KiB of memory that a process has, with its share of what others have, too.
+pub(crate) fn proportional(pid: u32) -> Result<u64> {
+    kibibytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
 /// A number of KiB from the kernel's account of a process.
 fn status(pid: u32, field: &str) -> Result<u64> {
     let process = match pid {
         0 => "self".to_owned(),
         pid => pid.to_string(),
     };
-    let path = format!("/proc/{process}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    kibibytes(&format!("/proc/{process}/status"), field)
+}
+
+fn kibibytes(path: &str, field: &str) -> Result<u64> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let number = number.with_context(|| format!("{path} has no {field}"))?;

@@ -137,12 +137,12 @@ fn keepalived() -> Result<Cost> {
     let mut alone = Keepalived::start(directory, (0..1).map(server))?;
     pause(INTERVAL * 5);
     alone.check()?;
-    let least = alone.resident()?;
+    let least = alone.memory()?;
     alone.end()?;
     let mut many = Keepalived::start(directory, (0..SERVERS).map(server))?;
     let used = many.used();
     let cost = measure(Program::Keepalived, &used, || many.check())?;
-    let grown = many.resident()?.saturating_sub(least);
+    let grown = many.memory()?.saturating_sub(least);
     many.end()?;
     Ok(Cost {
         memory: Some(grown * 1000 / u64::from(SERVERS)),

@@ -54,16 +54,17 @@ const CONFIGURATION: &str = "keepalived.conf";
 /// Asks keepalived's checker to check one server, and gives what it says when it will not.
 /// `None` means that it runs here.
 pub(crate) fn refusal(host: &Host) -> Result<Option<String>> {
-    let file = host.file(CONFIGURATION);
-    let directory = file.parent().context("the host has no directory")?;
+    let directory = host.file("keepalived");
+    fs::create_dir_all(&directory).context("cannot make keepalived's directory")?;
     let text = configuration([server(0)].into_iter());
+    let file = directory.join(CONFIGURATION);
     fs::write(&file, text).context("cannot write keepalived's configuration")?;
     // It runs for as long as it is let, if it runs.
     let said = host
         .command("timeout")
         .package("coreutils")
         .args(["10", "keepalived"])
-        .args(arguments(directory))
+        .args(arguments(&directory))
         .finish()?;
     /// What `timeout` gives when it had to end the program.
     const OVERSTAYED: i32 = 124;
@@ -121,10 +122,10 @@ impl Keepalived {
         Used::Family(self.child.id())
     }
 
-    /// KiB of memory that it has.
-    pub(crate) fn resident(&self) -> Result<u64> {
+    /// KiB of memory that it has; what its processes share counts once.
+    pub(crate) fn memory(&self) -> Result<u64> {
         let family = usage::family(self.child.id())?;
-        family.into_iter().map(usage::resident).sum()
+        family.into_iter().map(usage::proportional).sum()
     }
 
     /// Ends it as an administrator would, so that it takes its service out of IPVS.
