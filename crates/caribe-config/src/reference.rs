@@ -46,6 +46,10 @@ recommends it, with the reason, for a file in which it matters:
 * `expire_nodest_conn = 1` for UDP: clients of a removed server find another one.
 * `expire_quiescent_template = 1` for `persistent` services: clients leave a quiesced server.
 * `scheduler_flags = sh-fallback` or `mh-fallback`: the same for these schedulers.
+* `scheduler = mh`, or smaller weights of the same ratios, where `sh` makes something else of the
+  weights than they say, by more than a hundredth of all clients: its table has 256 places, of which
+  the servers, the last of the file first, take in turns as many as their weights say. Weights that
+  add up to a divisor of 256 are met exactly, others the better the less they add up to.
 * `conn_reuse_mode = 1`, its default, where advice for Kubernetes has brought a 0 into the file.
 
 IPVS's sysctls are keys of the same names. `amemthresh` is not: IPVS compares the machine's free

@@ -270,3 +270,17 @@ pub struct Traffic {
     /// Bytes to clients that passed the director.
     pub bytes_out: u64,
 }
+
+impl Traffic {
+    /// Both together; counters wrap.
+    #[must_use]
+    pub fn plus(&self, other: &Traffic) -> Traffic {
+        Traffic {
+            connections: self.connections.wrapping_add(other.connections),
+            packets_in: self.packets_in.wrapping_add(other.packets_in),
+            bytes_in: self.bytes_in.wrapping_add(other.bytes_in),
+            packets_out: self.packets_out.wrapping_add(other.packets_out),
+            bytes_out: self.bytes_out.wrapping_add(other.bytes_out),
+        }
+    }
+}

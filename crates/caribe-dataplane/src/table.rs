@@ -1,16 +1,19 @@
 //! The live table as the director knows it, and what it takes to change it: pure code.
 //!
 //! [`LiveTable`] knows which index, run and cursor belongs to whom. [`LiveTable::plan`] works out
-//! a change completely, on a copy, before anything is touched: the table after it, and the
+//! a change completely before anything is touched: what it makes [different](Difference), and the
 //! [`Step`]s that lead there, in an order in which every packet sees the old state or the new one.
+//! Neither costs more than what changes, however large the table is.
 
 mod adopt;
+mod overlay;
 mod plan;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 
 use caribe_model::{
     Encapsulation, Forwarding, Persistence, Policy, Protocol, Scheduler, SchedulerFlags, ServerKey,
@@ -22,6 +25,7 @@ use caribe_packet::settings::{ALL_PORTS, FTP};
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
+use crate::Traffic;
 use crate::marks::Layout;
 use crate::schedule::{Schedule, Weights};
 use crate::slots::{FreeRuns, Retired, Run};
@@ -132,6 +136,12 @@ pub(crate) struct LiveTable {
     pub(crate) services: BTreeMap<ServiceKey, LiveService>,
     pub(crate) servers: BTreeMap<u32, LiveServer>,
     pub(crate) trash: BTreeMap<u32, Discarded>,
+    /// The trash by what the servers were.
+    trash_of: BTreeMap<ServiceKey, BTreeSet<(ServerKey, u32)>>,
+    /// Servers in service by address: the way to one may be that of many.
+    by_address: HashMap<IpAddr, BTreeSet<u32>>,
+    /// How many services have an address.
+    services_at: HashMap<IpAddr, usize>,
     /// Services whose run does not hold what it should, because a director died between two
     /// steps: they are laid out anew by the next plan.
     unsettled: BTreeSet<ServiceKey>,
@@ -145,6 +155,22 @@ pub(crate) struct LiveTable {
     free_cursors: FreeRuns,
     retired: Retired<Former>,
     /// Number of the next server that is added: tells an adopting director the order.
+    next_sequence: u64,
+}
+
+/// What a plan makes different in a table. Of services, servers and trash it has what changes;
+/// `None` is gone.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    table: Table,
+    pub(crate) services: BTreeMap<ServiceKey, Option<LiveService>>,
+    servers: BTreeMap<u32, Option<LiveServer>>,
+    trash: BTreeMap<u32, Option<Discarded>>,
+    free_services: VecDeque<u32>,
+    free_servers: VecDeque<u32>,
+    free_slots: FreeRuns,
+    free_cursors: FreeRuns,
+    retired: Retired<Former>,
     next_sequence: u64,
 }
 
@@ -261,6 +287,9 @@ impl LiveTable {
             services: BTreeMap::new(),
             servers: BTreeMap::new(),
             trash: BTreeMap::new(),
+            trash_of: BTreeMap::new(),
+            by_address: HashMap::new(),
+            services_at: HashMap::new(),
             unsettled: BTreeSet::new(),
             marks_unsettled: false,
             free_services: (1..=room.services).collect(),
@@ -274,17 +303,145 @@ impl LiveTable {
 
     /// Addresses of all services: also those, written out in full, from which a service's mark
     /// comes.
-    pub(crate) fn vips(&self) -> BTreeSet<std::net::IpAddr> {
-        let marked = self.table.marks().iter().filter(|rule| {
-            let key = ServiceKey::Mark {
-                family: rule.family(),
-                mark: rule.mark,
-            };
-            let whole = if rule.address.is_ipv4() { 32 } else { 128 };
-            rule.prefix == whole && self.services.contains_key(&key)
-        });
-        let own = self.services.keys().filter_map(plan::vip);
-        own.chain(marked.map(|rule| rule.address)).collect()
+    pub(crate) fn vips(&self) -> BTreeSet<IpAddr> {
+        let mut vips = plan::marked(self.table.marks(), &|key| self.services.contains_key(key));
+        vips.extend(self.services_at.keys());
+        vips
+    }
+
+    /// How many services have that address.
+    fn services_at(&self, address: IpAddr) -> usize {
+        self.services_at.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Servers in service that have that address.
+    pub(crate) fn servers_at(&self, address: IpAddr) -> impl Iterator<Item = u32> {
+        let servers = self.by_address.get(&address).into_iter();
+        servers.flatten().copied()
+    }
+
+    /// The removed servers of a service, and of earlier ones with its identity.
+    pub(crate) fn trash_of(&self, service: &ServiceKey) -> impl Iterator<Item = &(ServerKey, u32)> {
+        self.trash_of.get(service).into_iter().flatten()
+    }
+
+    /// Where a removed server of a service may be that was this one.
+    fn same_in_trash(&self, service: &ServiceKey, key: &ServerKey) -> Vec<u32> {
+        let of_service = self.trash_of.get(service).into_iter();
+        let same = of_service.flat_map(|it| it.range((*key, 0)..=(*key, u32::MAX)));
+        same.map(|(_, index)| *index).collect()
+    }
+
+    /// Traffic of removed servers, by the id of their service. `owner` tells the id of the service
+    /// that a server's traffic counts for, `traffic` what it is: each is asked once for a server,
+    /// however many services there are.
+    pub(crate) fn traffic_of_removed(
+        &self,
+        mut owner: impl FnMut(u32) -> u32,
+        mut traffic: impl FnMut(u32) -> Traffic,
+    ) -> BTreeMap<u32, Traffic> {
+        let mut sums = BTreeMap::new();
+        for (index, discarded) in &self.trash {
+            let service = discarded.service.and_then(|key| self.services.get(&key));
+            // Those of an earlier service of the same key are orphans: its traffic was its own.
+            if let Some(service) = service
+                && owner(*index) == service.id
+            {
+                let sum: &mut Traffic = sums.entry(service.id).or_default();
+                *sum = sum.plus(&traffic(*index));
+            }
+        }
+        sums
+    }
+
+    /// Puts a plan's result in the place of what is.
+    pub(crate) fn become_different(&mut self, difference: Difference) {
+        for (key, after) in difference.services {
+            self.replace_service(key, after);
+        }
+        for (index, after) in difference.servers {
+            self.replace_server(index, after);
+        }
+        for (index, after) in difference.trash {
+            self.replace_in_trash(index, after);
+        }
+        self.table = difference.table;
+        self.unsettled.clear();
+        self.marks_unsettled = false;
+        self.free_services = difference.free_services;
+        self.free_servers = difference.free_servers;
+        self.free_slots = difference.free_slots;
+        self.free_cursors = difference.free_cursors;
+        self.retired = difference.retired;
+        self.next_sequence = difference.next_sequence;
+    }
+
+    fn replace_service(&mut self, key: ServiceKey, after: Option<LiveService>) {
+        let is = after.is_some();
+        let was = match after {
+            Some(service) => self.services.insert(key, service),
+            None => self.services.remove(&key),
+        };
+        let Some(address) = plan::vip(&key).filter(|_| was.is_some() != is) else {
+            return;
+        };
+        let count = self.services_at.entry(address).or_default();
+        *count = if is {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+        if *count == 0 {
+            self.services_at.remove(&address);
+        }
+    }
+
+    fn replace_server(&mut self, index: u32, after: Option<LiveServer>) {
+        let address = after.map(|server| server.key.address);
+        let before = match after {
+            Some(server) => self.servers.insert(index, server),
+            None => self.servers.remove(&index),
+        };
+        let before = before.map(|server| server.key.address);
+        if before == address {
+            return;
+        }
+        if let Some(address) = before
+            && let Some(servers) = self.by_address.get_mut(&address)
+        {
+            servers.remove(&index);
+            if servers.is_empty() {
+                self.by_address.remove(&address);
+            }
+        }
+        if let Some(address) = address {
+            self.by_address.entry(address).or_default().insert(index);
+        }
+    }
+
+    fn replace_in_trash(&mut self, index: u32, after: Option<Discarded>) {
+        let place = |it: &Discarded| Some((it.service?, it.key));
+        let is = after.as_ref().and_then(place);
+        let before = match after {
+            Some(discarded) => self.trash.insert(index, discarded),
+            None => self.trash.remove(&index),
+        };
+        let was = before.as_ref().and_then(place);
+        if was == is {
+            return;
+        }
+        if let Some((service, key)) = was
+            && let Some(of_service) = self.trash_of.get_mut(&service)
+        {
+            of_service.remove(&(key, index));
+            if of_service.is_empty() {
+                self.trash_of.remove(&service);
+            }
+        }
+        if let Some((service, key)) = is {
+            let of_service = self.trash_of.entry(service).or_default();
+            of_service.insert((key, index));
+        }
     }
 
     /// Notes that the maps hold rules for marks from before: the next plan puts its own there.
@@ -294,31 +451,17 @@ impl LiveTable {
 
     /// Which ports services take beside a packet's own.
     pub(crate) fn wide_services(&self) -> u32 {
-        self.services
-            .keys()
-            .map(|key| match key {
-                ServiceKey::Address { port: 0, .. } => ALL_PORTS,
-                ServiceKey::Address {
-                    protocol: Protocol::Tcp,
-                    port: 21,
-                    ..
-                } => FTP,
-                _ => 0,
-            })
-            .fold(0, |all, one| all | one)
+        wide_services(self.services.keys())
     }
 
     /// Lets what was retired long enough ago be used again.
     pub(crate) fn end_grace(&mut self, now: u32) {
-        for former in self.retired.take_expired(now) {
-            self.free_slots.give_back(former.run);
-            if former.cursor != 0 {
-                self.free_cursors.give_back(Run {
-                    base: former.cursor,
-                    length: 1,
-                });
-            }
-        }
+        end_grace(
+            &mut self.retired,
+            &mut self.free_slots,
+            &mut self.free_cursors,
+            now,
+        );
     }
 
     /// Notes which discarded servers no connection refers to, from a sweep that began when none
@@ -341,10 +484,44 @@ impl LiveTable {
 
     /// Lets the index of a discarded server be used again.
     pub(crate) fn forget(&mut self, index: u32) {
-        if self.trash.remove(&index).is_some() {
+        if self.trash.contains_key(&index) {
+            self.replace_in_trash(index, None);
             self.free_servers.push_back(index);
         }
     }
+}
+
+/// Lets what was retired long enough ago be used again.
+fn end_grace(
+    retired: &mut Retired<Former>,
+    free_slots: &mut FreeRuns,
+    free_cursors: &mut FreeRuns,
+    now: u32,
+) {
+    for former in retired.take_expired(now) {
+        free_slots.give_back(former.run);
+        if former.cursor != 0 {
+            free_cursors.give_back(Run {
+                base: former.cursor,
+                length: 1,
+            });
+        }
+    }
+}
+
+/// Which ports services take beside a packet's own.
+pub(crate) fn wide_services<'a>(services: impl Iterator<Item = &'a ServiceKey>) -> u32 {
+    services
+        .map(|key| match key {
+            ServiceKey::Address { port: 0, .. } => ALL_PORTS,
+            ServiceKey::Address {
+                protocol: Protocol::Tcp,
+                port: 21,
+                ..
+            } => FTP,
+            _ => 0,
+        })
+        .fold(0, |all, one| all | one)
 }
 
 impl LiveServer {

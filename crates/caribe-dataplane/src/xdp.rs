@@ -24,6 +24,7 @@ mod load;
 mod maps;
 mod marks;
 mod memory;
+mod nat_ends;
 mod next_hops;
 mod options;
 mod pins;
@@ -31,6 +32,7 @@ mod policies;
 pub mod probe;
 mod snapshot;
 mod sweep;
+mod traffic;
 mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,13 +142,8 @@ impl Dataplane for XdpDataplane {
             Some(hop) => self.next_hops.insert(address, hop),
             None => self.next_hops.remove(&address),
         };
-        for (index, _) in self
-            .live
-            .servers
-            .iter()
-            .filter(|(_, server)| server.key.address == address)
-        {
-            next_hops::write(&self.maps.servers, *index, next_hop.as_ref());
+        for index in self.live.servers_at(address) {
+            next_hops::write(&self.maps.servers, index, next_hop.as_ref());
         }
         Ok(())
     }
@@ -160,6 +157,8 @@ impl Dataplane for XdpDataplane {
 
     fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError> {
         self.tuning = tuning;
+        // Servers are known before packets ask for them.
+        self.put_nat_ends()?;
         self.put_tuning();
         Ok(())
     }

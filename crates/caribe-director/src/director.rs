@@ -8,6 +8,7 @@ mod draining;
 mod ordering;
 mod report;
 mod servers;
+mod watched;
 mod watching;
 mod way;
 
@@ -36,7 +37,8 @@ use crate::{
 use addresses::Addresses;
 use desired::Stale;
 use draining::Draining;
-use servers::{Placed, Watched};
+use servers::Placed;
+use watched::{Watched, WatchedServers};
 
 /// How long to wait before something that the kernel refused is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -79,7 +81,7 @@ pub struct Director {
     /// Weights in the data plane that was adopted, until the first configuration has used them.
     adopted_weights: BTreeMap<ServerId, u32>,
     /// Every server that is watched, and what is known about it.
-    servers: BTreeMap<ServerId, Watched>,
+    servers: WatchedServers,
     /// What of each configured service is in the table.
     placements: BTreeMap<ServiceKey, Placed>,
     /// Operators' orders that stand.
@@ -170,7 +172,7 @@ impl Director {
             reload_again: false,
             reading: false,
             adopted_weights,
-            servers: BTreeMap::new(),
+            servers: WatchedServers::default(),
             placements: BTreeMap::new(),
             orders,
             happenings: 0,
@@ -383,7 +385,7 @@ impl Director {
         self.phase = Phase::Stopping;
         effects.push(Effect::Log(Notice::Stopping { keep }));
         effects.push(Effect::Notify(Notification::Stopping));
-        for (server, watched) in std::mem::take(&mut self.servers) {
+        for (server, watched) in std::mem::take(&mut self.servers).into_all() {
             let names = watched
                 .monitors
                 .iter()
@@ -428,6 +430,13 @@ impl Director {
                 self.addresses
                     .removed_at_the_end(&floating, result, effects);
                 self.remove_dataplane_when_addresses_are_off(effects);
+            }
+            Event::AddressAdded(floating, result) => {
+                let abandoned = self.addresses.added_at_the_end(&floating, &result, effects);
+                // Others have not been waited for.
+                if abandoned {
+                    self.remove_dataplane_when_addresses_are_off(effects);
+                }
             }
             Event::DataplaneRemoved(result) => {
                 let failure = self.failure.take().or(result.err());

@@ -8,17 +8,19 @@ mod describe;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use caribe_health::ServerId;
-use caribe_model::{Server, ServerKey, Service, ServiceKey, Timeouts};
+use caribe_model::{Server, ServerKey, Service, ServiceKey, TableError, Timeouts};
 
 use crate::{Change, ChangeRefusal, Intent, ServiceSettings, WantedServer, WantedService};
 
 /// Everything that was changed by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Overrides {
-    services: BTreeMap<ServiceKey, ServiceOverride>,
+    /// Shared with what they were before the last change.
+    services: BTreeMap<ServiceKey, Arc<ServiceOverride>>,
     /// Timeouts in force, if they are not the configured ones.
     pub(crate) timeouts: Option<Timeouts>,
 }
@@ -71,55 +73,69 @@ impl Overrides {
         weight: WeightRule<'_>,
     ) -> Result<(), ChangeRefusal> {
         let known = |overrides: &Self, key: &ServiceKey| {
-            let service = overrides.service(key, intent, weight);
-            service.ok_or(ChangeRefusal::NoService(*key))
+            let known = overrides.has(key, intent);
+            known.then_some(()).ok_or(ChangeRefusal::NoService(*key))
         };
-        let holds = |service: &Service, key: ServerKey| {
-            service.servers.iter().any(|server| server.key == key)
-        };
+        let illegal = |error: TableError| ChangeRefusal::Refused(error.to_string());
         match change {
             Change::AddService(key, settings) => {
                 if known(self, key).is_ok() {
                     return Err(ChangeRefusal::ServiceExists(*key));
                 }
+                key.admits_persistence(settings.persistence.as_ref())
+                    .map_err(illegal)?;
                 let service = ServiceOverride::Replaced {
                     settings: *settings,
                     servers: Vec::new(),
                 };
-                self.services.insert(*key, service);
+                self.services.insert(*key, Arc::new(service));
             }
             Change::EditService(key, settings) => {
                 known(self, key)?;
+                key.admits_persistence(settings.persistence.as_ref())
+                    .map_err(illegal)?;
                 self.edit_service(*key, *settings);
             }
             Change::RemoveService(key) => {
                 known(self, key)?;
                 match intent.service(key) {
-                    Some(_) => self.services.insert(*key, ServiceOverride::Removed),
+                    Some(_) => self
+                        .services
+                        .insert(*key, Arc::new(ServiceOverride::Removed)),
                     None => self.services.remove(key),
                 };
             }
             Change::Clear => {
+                let removed = Arc::new(ServiceOverride::Removed);
                 self.services = intent
                     .services
                     .iter()
-                    .map(|service| (service.key, ServiceOverride::Removed))
+                    .map(|service| (service.key, Arc::clone(&removed)))
                     .collect();
             }
             Change::AddServer(key, server) => {
-                if holds(&known(self, key)?, server.key) {
-                    return Err(ChangeRefusal::ServerExists(*key, server.key));
+                known(self, key)?;
+                match self.presence(key, server.key, intent, weight) {
+                    Presence::There => {
+                        return Err(ChangeRefusal::ServerExists(*key, server.key));
+                    }
+                    Presence::KeptOut => return Err(ChangeRefusal::Down(*key, server.key)),
+                    Presence::Absent => {}
                 }
+                key.admits(server).map_err(illegal)?;
                 self.put_server(*key, server.clone());
             }
             Change::EditServer(key, server) => {
-                if !holds(&known(self, key)?, server.key) {
+                known(self, key)?;
+                if self.presence(key, server.key, intent, weight) != Presence::There {
                     return Err(ChangeRefusal::NoServer(*key, server.key));
                 }
+                key.admits(server).map_err(illegal)?;
                 self.put_server(*key, server.clone());
             }
             Change::RemoveServer(key, server) => {
-                if !holds(&known(self, key)?, *server) {
+                known(self, key)?;
+                if self.presence(key, *server, intent, weight) != Presence::There {
                     return Err(ChangeRefusal::NoServer(*key, *server));
                 }
                 let configured = intent.service(key).is_some_and(|service| {
@@ -143,24 +159,61 @@ impl Overrides {
             Change::Revert => *self = Overrides::default(),
         }
         if let Some(key) = change.service()
-            && self.services.get(key) == Some(&ServiceOverride::NOTHING)
+            && let Some(service) = self.services.get(key)
+            && service.as_ref() == &ServiceOverride::NOTHING
         {
             self.services.remove(key);
         }
         Ok(())
     }
 
-    /// What was changed of a service, to be given back to [`Overrides::put_back`].
-    pub(crate) fn kept(&self, key: &ServiceKey) -> Kept {
-        Kept(*key, self.services.get(key).cloned())
+    /// Whether the table shall hold a service.
+    fn has(&self, key: &ServiceKey, intent: &Intent) -> bool {
+        match self.services.get(key).map(Arc::as_ref) {
+            Some(ServiceOverride::Removed) => false,
+            Some(ServiceOverride::Replaced { .. }) => true,
+            Some(ServiceOverride::Adjusted { .. }) | None => intent.service(key).is_some(),
+        }
     }
 
-    /// Makes a service what it was.
-    pub(crate) fn put_back(&mut self, kept: Kept) {
-        match kept {
-            Kept(key, Some(service)) => self.services.insert(key, service),
-            Kept(key, None) => self.services.remove(&key),
+    /// Whether the table shall hold a server of a service: the same as [`Overrides::service`]
+    /// says, without making the service.
+    fn presence(
+        &self,
+        key: &ServiceKey,
+        server: ServerKey,
+        intent: &Intent,
+        weight: WeightRule<'_>,
+    ) -> Presence {
+        let there = |is: bool| {
+            if is {
+                Presence::There
+            } else {
+                Presence::Absent
+            }
         };
+        let changed = match self.services.get(key).map(Arc::as_ref) {
+            Some(ServiceOverride::Removed) => return Presence::Absent,
+            Some(ServiceOverride::Replaced { servers, .. }) => {
+                return there(servers.iter().any(|it| it.key == server));
+            }
+            Some(ServiceOverride::Adjusted { servers, .. }) => {
+                let changed = servers.iter().find(|(other, _)| *other == server);
+                changed.map(|(_, change)| change.is_some())
+            }
+            None => None,
+        };
+        let wanted = intent.service(key);
+        let configured = wanted.and_then(|wanted| {
+            let mut servers = wanted.active_servers();
+            let known = servers.find(|known| known.server.key == server)?;
+            Some(weight(wanted, known).is_some())
+        });
+        match configured {
+            Some(false) => Presence::KeptOut,
+            Some(true) => there(changed != Some(false)),
+            None => there(changed == Some(true)),
+        }
     }
 
     fn edit_service(&mut self, key: ServiceKey, new: ServiceSettings) {
@@ -173,7 +226,8 @@ impl Overrides {
     }
 
     fn entry(&mut self, key: ServiceKey) -> &mut ServiceOverride {
-        self.services.entry(key).or_insert(ServiceOverride::NOTHING)
+        let entry = self.services.entry(key);
+        Arc::make_mut(entry.or_insert_with(|| Arc::new(ServiceOverride::NOTHING)))
     }
 
     fn put_server(&mut self, key: ServiceKey, server: Server) {
@@ -213,7 +267,7 @@ impl Overrides {
     /// Forgets what changed services that the new configuration does not have.
     pub(crate) fn prune(&mut self, intent: &Intent) {
         self.services.retain(|key, change| {
-            matches!(change, ServiceOverride::Replaced { .. }) || intent.service(key).is_some()
+            matches!(**change, ServiceOverride::Replaced { .. }) || intent.service(key).is_some()
         });
     }
 
@@ -225,7 +279,7 @@ impl Overrides {
         weight: WeightRule<'_>,
     ) -> Option<Service> {
         let wanted = intent.service(key);
-        let (settings, changed) = match (self.services.get(key), wanted) {
+        let (settings, changed) = match (self.services.get(key).map(Arc::as_ref), wanted) {
             (Some(ServiceOverride::Removed), _) => return None,
             (Some(ServiceOverride::Replaced { settings, servers }), _) => {
                 return Some(Service {
@@ -244,7 +298,8 @@ impl Overrides {
 
     /// The weight that a configured server was given by hand.
     pub(crate) fn weight(&self, id: &ServerId) -> Option<u32> {
-        let ServiceOverride::Adjusted { servers, .. } = self.services.get(&id.service)? else {
+        let ServiceOverride::Adjusted { servers, .. } = self.services.get(&id.service)?.as_ref()
+        else {
             return None;
         };
         let (_, changed) = servers.iter().find(|(key, _)| *key == id.server)?;
@@ -254,7 +309,7 @@ impl Overrides {
     /// The service is all by hand, whatever is configured.
     pub(crate) fn replaces(&self, key: &ServiceKey) -> bool {
         matches!(
-            self.services.get(key),
+            self.services.get(key).map(Arc::as_ref),
             Some(ServiceOverride::Replaced { .. })
         )
     }
@@ -263,7 +318,7 @@ impl Overrides {
     pub(crate) fn added<'a>(&'a self, intent: &'a Intent) -> impl Iterator<Item = &'a ServiceKey> {
         let replaced = self.services.iter();
         let replaced =
-            replaced.filter(|(_, change)| matches!(change, ServiceOverride::Replaced { .. }));
+            replaced.filter(|(_, change)| matches!(***change, ServiceOverride::Replaced { .. }));
         replaced
             .map(|(key, _)| key)
             .filter(|key| intent.service(key).is_none())
@@ -272,24 +327,25 @@ impl Overrides {
     /// Addresses of servers that were put in by hand.
     pub(crate) fn server_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.services.values().flat_map(|change| {
-            let keys: Vec<ServerKey> = match change {
-                ServiceOverride::Removed => Vec::new(),
-                ServiceOverride::Replaced { servers, .. } => {
-                    servers.iter().map(|server| server.key).collect()
-                }
-                ServiceOverride::Adjusted { servers, .. } => servers
-                    .iter()
-                    .filter_map(|(_, server)| Some(server.as_ref()?.key))
-                    .collect(),
+            let (whole, changed) = match change.as_ref() {
+                ServiceOverride::Removed => (&[][..], &[][..]),
+                ServiceOverride::Replaced { servers, .. } => (&servers[..], &[][..]),
+                ServiceOverride::Adjusted { servers, .. } => (&[][..], &servers[..]),
             };
-            keys.into_iter().map(|key| key.address)
+            let changed = changed.iter().filter_map(|(_, server)| server.as_ref());
+            whole.iter().chain(changed).map(|server| server.key.address)
         })
     }
 }
 
-/// What was changed of a service at some time.
-#[derive(Debug)]
-pub(crate) struct Kept(ServiceKey, Option<ServiceOverride>);
+/// Whether the table shall hold a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Absent,
+    /// It is configured, and its monitor keeps it out.
+    KeptOut,
+}
 
 /// A configured service with its changes.
 fn adjusted(

@@ -1,5 +1,9 @@
 //! The difference between two tables, as the smallest list of changes.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::{MarkRule, Server, ServerKey, Service, ServiceKey, Table};
 
 /// One step from one table to another.
@@ -27,46 +31,82 @@ pub enum Change<'a> {
 ///
 /// The order of servers counts when one is added: it becomes the newest of its service.
 /// A mere change of order between servers that stay is no change.
-pub fn diff<'a>(from: &Table, to: &'a Table) -> Vec<Change<'a>> {
+pub fn diff<'a>(from: &'a Table, to: &'a Table) -> Vec<Change<'a>> {
+    let mut removals = Vec::new();
     let mut changes = Vec::new();
-    for (key, before) in from.services() {
-        let Some(after) = to.service(key) else {
-            changes.push(Change::RemoveService(*key));
-            continue;
-        };
-        if std::ptr::eq(before, after) {
-            continue;
-        }
-        for server in &before.servers {
-            if !after.servers.iter().any(|other| other.key == server.key) {
-                changes.push(Change::RemoveServer(*key, server.key));
+    for (key, before, after) in pairs(from, to) {
+        match (before, after) {
+            // Tables that are derived from each other share what does not change.
+            (Some(before), Some(after)) if Arc::ptr_eq(before, after) => {}
+            (Some(before), Some(after)) => {
+                compare(*key, before, after, &mut removals, &mut changes);
             }
+            (Some(_), None) => removals.push(Change::RemoveService(*key)),
+            (None, Some(after)) => changes.push(Change::AddService(*key, after)),
+            (None, None) => {}
         }
     }
-    for (key, after) in to.services() {
-        let Some(before) = from.service(key) else {
-            changes.push(Change::AddService(*key, after));
-            continue;
-        };
-        // Tables that are derived from each other share what does not change.
-        if std::ptr::eq(before, after) {
-            continue;
-        }
-        if settings(before) != settings(after) {
-            changes.push(Change::EditService(*key, after));
-        }
-        for server in &after.servers {
-            match before.servers.iter().find(|other| other.key == server.key) {
-                None => changes.push(Change::AddServer(*key, server)),
-                Some(old) if old != server => changes.push(Change::EditServer(*key, server)),
-                Some(_) => {}
-            }
-        }
-    }
+    removals.extend(changes);
     if from.marks() != to.marks() {
-        changes.push(Change::SetMarks(to.marks()));
+        removals.push(Change::SetMarks(to.marks()));
     }
-    changes
+    removals
+}
+
+/// A service, as it is in one table and in the other.
+type Pair<'a> = (
+    &'a ServiceKey,
+    Option<&'a Arc<Service>>,
+    Option<&'a Arc<Service>>,
+);
+
+/// The services of both tables, by one walk through both.
+fn pairs<'a>(from: &'a Table, to: &'a Table) -> impl Iterator<Item = Pair<'a>> {
+    let (mut from, mut to) = (from.shared().peekable(), to.shared().peekable());
+    std::iter::from_fn(move || {
+        let order = match (from.peek(), to.peek()) {
+            (Some((before, _)), Some((after, _))) => before.cmp(after),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let before = if order.is_le() { from.next() } else { None };
+        let after = if order.is_ge() { to.next() } else { None };
+        let key = before.or(after).map(|(key, _)| key)?;
+        Some((
+            key,
+            before.map(|(_, service)| service),
+            after.map(|(_, service)| service),
+        ))
+    })
+}
+
+/// The changes of a service that both tables have.
+fn compare<'a>(
+    key: ServiceKey,
+    before: &Service,
+    after: &'a Service,
+    removals: &mut Vec<Change<'a>>,
+    changes: &mut Vec<Change<'a>>,
+) {
+    let by_key = |service: &'_ Service| -> HashMap<ServerKey, usize> {
+        let servers = service.servers.iter().enumerate();
+        servers.map(|(at, server)| (server.key, at)).collect()
+    };
+    let (old, new) = (by_key(before), by_key(after));
+    let gone = before.servers.iter().map(|server| server.key);
+    let gone = gone.filter(|server| !new.contains_key(server));
+    removals.extend(gone.map(|server| Change::RemoveServer(key, server)));
+    if settings(before) != settings(after) {
+        changes.push(Change::EditService(key, after));
+    }
+    for server in &after.servers {
+        match old.get(&server.key).map(|at| &before.servers[*at]) {
+            None => changes.push(Change::AddServer(key, server)),
+            Some(old) if old != server => changes.push(Change::EditServer(key, server)),
+            Some(_) => {}
+        }
+    }
 }
 
 /// Everything of a service but its servers.

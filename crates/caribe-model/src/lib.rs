@@ -8,6 +8,7 @@
 
 mod diff;
 mod encapsulation;
+mod hash_buckets;
 mod mark;
 mod monotonic;
 mod next_hop;
@@ -22,6 +23,10 @@ mod tuning;
 
 pub use diff::{Change, diff};
 pub use encapsulation::{Encapsulation, GueChecksum};
+pub use hash_buckets::{
+    HASH_BUCKETS, Unfair, greatest_common_divisor, smallest_of_same_ratios, source_hash_buckets,
+    unfairest_of_source_hash,
+};
 pub use mark::{MarkRule, PortRange};
 pub use monotonic::Monotonic;
 pub use next_hop::{MacAddress, NextHop};

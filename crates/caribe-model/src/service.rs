@@ -1,6 +1,6 @@
 //! Virtual services and their real servers: what the data plane should hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -150,6 +150,54 @@ impl ServiceKey {
             ServiceKey::Mark { family, .. } => *family,
         }
     }
+
+    /// Whether a service of this identity may have a server, apart from the others that it has.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a server that its forwarding method cannot reach, and a weight that is too large.
+    pub fn admits(&self, server: &Server) -> Result<(), TableError> {
+        if Family::from(server.key.address) != self.family()
+            && server.forwarding != Forwarding::Tunnel
+        {
+            return Err(TableError::MixedFamily {
+                service: *self,
+                server: server.key,
+            });
+        }
+        if server.weight > Server::MAX_WEIGHT {
+            return Err(TableError::Weight {
+                service: *self,
+                server: server.key,
+                weight: server.weight,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a service of this identity may have that persistence, or none.
+    ///
+    /// # Errors
+    ///
+    /// Refuses all ports without persistence, and a netmask of the other family.
+    pub fn admits_persistence(&self, persistence: Option<&Persistence>) -> Result<(), TableError> {
+        let Some(persistence) = persistence else {
+            return match self {
+                ServiceKey::Address { port: 0, .. } => Err(TableError::AllPorts(*self)),
+                _ => Ok(()),
+            };
+        };
+        let fits = match (self.family(), persistence.netmask) {
+            (Family::V4, Netmask::V4(_)) => true,
+            (Family::V6, Netmask::V6(prefix)) => (1..=128).contains(&prefix),
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(TableError::Netmask(*self))
+        }
+    }
 }
 
 impl fmt::Display for ServiceKey {
@@ -243,8 +291,10 @@ pub struct Service {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     /// Shared by the tables that are derived from each other: one that changes in one service is
-    /// neither copied nor compared as a whole.
-    services: BTreeMap<ServiceKey, Arc<Service>>,
+    /// neither copied nor compared as a whole. And shared as a whole by a table's clones.
+    services: Arc<BTreeMap<ServiceKey, Arc<Service>>>,
+    /// Number of servers in all services.
+    servers: usize,
     marks: Vec<MarkRule>,
 }
 
@@ -315,34 +365,19 @@ impl Table {
         if self.services.contains_key(&key) {
             return Err(TableError::DuplicateService(key));
         }
-        check_persistence(&key, service.persistence.as_ref())?;
-        for (position, server) in service.servers.iter().enumerate() {
-            if service.servers[..position]
-                .iter()
-                .any(|earlier| earlier.key == server.key)
-            {
+        key.admits_persistence(service.persistence.as_ref())?;
+        let mut seen = HashSet::with_capacity(service.servers.len());
+        for server in &service.servers {
+            if !seen.insert(server.key) {
                 return Err(TableError::DuplicateServer {
                     service: key,
                     server: server.key,
                 });
             }
-            if Family::from(server.key.address) != key.family()
-                && server.forwarding != Forwarding::Tunnel
-            {
-                return Err(TableError::MixedFamily {
-                    service: key,
-                    server: server.key,
-                });
-            }
-            if server.weight > Server::MAX_WEIGHT {
-                return Err(TableError::Weight {
-                    service: key,
-                    server: server.key,
-                    weight: server.weight,
-                });
-            }
+            key.admits(server)?;
         }
-        self.services.insert(key, Arc::new(service));
+        self.servers += service.servers.len();
+        Arc::make_mut(&mut self.services).insert(key, Arc::new(service));
         Ok(())
     }
 
@@ -376,7 +411,9 @@ impl Table {
 
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) -> Option<Service> {
-        self.services.remove(key).map(Arc::unwrap_or_clone)
+        let removed = Arc::make_mut(&mut self.services).remove(key)?;
+        self.servers -= removed.servers.len();
+        Some(Arc::unwrap_or_clone(removed))
     }
 
     /// One service.
@@ -390,6 +427,16 @@ impl Table {
         services.map(|(key, service)| (key, service.as_ref()))
     }
 
+    /// All services, ordered by key, as they are shared.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
+        self.services.iter()
+    }
+
+    /// Number of servers in all services.
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+
     /// Number of services.
     pub fn len(&self) -> usize {
         self.services.len()
@@ -398,27 +445,5 @@ impl Table {
     /// True when there is no service.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()
-    }
-}
-
-fn check_persistence(
-    key: &ServiceKey,
-    persistence: Option<&Persistence>,
-) -> Result<(), TableError> {
-    let Some(persistence) = persistence else {
-        return match key {
-            ServiceKey::Address { port: 0, .. } => Err(TableError::AllPorts(*key)),
-            _ => Ok(()),
-        };
-    };
-    let fits = match (key.family(), persistence.netmask) {
-        (Family::V4, Netmask::V4(_)) => true,
-        (Family::V6, Netmask::V6(prefix)) => (1..=128).contains(&prefix),
-        _ => false,
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(TableError::Netmask(*key))
     }
 }

@@ -107,6 +107,46 @@ fn check_recommends_what_is_better_than_ipvss_default() {
 }
 
 #[test]
+fn check_recommends_other_weights_where_sh_cannot_follow_them() {
+    let directory = directory();
+    let check = |weights: [u32; 2]| {
+        let servers = weights.iter().zip(1..).map(|(weight, host)| {
+            format!(
+                "server s{host} {{\n active = 1\n address = 10.0.0.{host}\n weight = {weight}\n}}\n"
+            )
+        });
+        let file = format!(
+            "serial_no = 1\nservice = lvs\nnetwork = direct\nvirtual web {{\n active = 1\n \
+             address = 192.0.2.1 eth0:1\n port = 80\n scheduler = sh\n \
+             scheduler_flags = sh-fallback\n{}}}\n",
+            servers.collect::<String>()
+        );
+        fs::write(directory.path().join("lvs.cf"), file).expect("written");
+        let output = caribe(directory.path(), &["check", "lvs.cf"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stderr)
+    };
+    // The last of the file is the newest, whose turn is first.
+    let shown = check([100, 200]);
+    assert!(
+        shown.contains(
+            "gives the server `s2` 78.1 % of the clients, where its weight asks for 66.7 %"
+        ),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("write the weights 1, 2, in the order"),
+        "{shown}"
+    );
+    // Followed, it is gone.
+    assert_eq!(check([1, 2]), "");
+    // No smaller weights have these ratios.
+    let shown = check([101, 200]);
+    assert!(shown.contains("write `scheduler = mh`"), "{shown}");
+    assert!(!shown.contains("write the weights"), "{shown}");
+}
+
+#[test]
 fn strict_refuses_what_piranha_refused() {
     let directory = directory();
     let own = GOOD.replace("network = direct", "network = direct\ninterface = eth1");

@@ -3,6 +3,8 @@
 //! A recommendation is made once in a file, at the first service that it is about, and only when
 //! the file makes it matter.
 
+mod source_hash;
+
 use caribe_model::{Protocol, Scheduler, SchedulerFlags};
 
 use crate::Mode;
@@ -94,6 +96,7 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
     if report.mode() == Mode::Strict || report.has_errors() {
         return;
     }
+    source_hash::check(meaning, report);
     for recommendation in &RECOMMENDATIONS {
         let services = meaning.config.services.iter().zip(&meaning.origins);
         let mut about =
@@ -101,11 +104,7 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
         let Some((first, origin)) = about.next() else {
             continue;
         };
-        let others = match about.count() {
-            0 => String::new(),
-            1 => " and one other".to_owned(),
-            others => format!(" and {others} others"),
-        };
+        let others = and_others(about.count());
         report
             .note(
                 origin.section.span(recommendation.key),
@@ -113,6 +112,15 @@ pub(super) fn check(meaning: &Meaning<'_, '_>, report: &mut Report<'_>) {
                 format!("in `{}`{others}, {}", first.name, recommendation.reason),
             )
             .hint(recommendation.hint);
+    }
+}
+
+/// How many more services a recommendation is about.
+fn and_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => " and one other".to_owned(),
+        others => format!(" and {others} others"),
     }
 }
 

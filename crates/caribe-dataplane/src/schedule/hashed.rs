@@ -3,7 +3,7 @@
 //! A server of weight 0 keeps its slots, as in IPVS: its clients get no server, or with the
 //! fallback flag another one, and everybody else keeps theirs.
 
-use caribe_model::TableSize;
+use caribe_model::{HASH_BUCKETS, TableSize, greatest_common_divisor, source_hash_buckets};
 use caribe_packet::hash::{BUCKETS, maglev_walk};
 use caribe_packet::service::Slot;
 
@@ -26,15 +26,13 @@ pub(super) fn destination(members: &[Member]) -> Vec<Slot> {
 
 /// sh: to each server in turn as many slots as its weight says, at least one.
 pub(super) fn source(members: &[Member]) -> Vec<Slot> {
-    let turn = |member| std::iter::repeat_n(member, weight_in_turn(member));
-    let turns = members.iter().cycle().flat_map(turn).map(Member::slot);
-    turns.take(BUCKETS as usize).collect()
+    let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
+    let places = source_hash_buckets(&weights);
+    places.map(|place| members[place].slot()).collect()
 }
 
-fn weight_in_turn(member: &Member) -> usize {
-    // No server takes more than all slots.
-    member.weight.clamp(1, BUCKETS) as usize
-}
+/// The packet path's tables are as large.
+const _: () = assert!(HASH_BUCKETS == BUCKETS as usize);
 
 /// mh: every server in turn claims slots along a walk of its own, as many as its share of the
 /// weights says. Empty when no server ever had a weight.
@@ -101,11 +99,4 @@ fn turns(members: &[Member], size: TableSize) -> Vec<u32> {
         weight => ((weight / divisor) >> shift).max(1),
     };
     members.iter().map(turns).collect()
-}
-
-pub(super) fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

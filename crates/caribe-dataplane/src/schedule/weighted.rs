@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use super::hashed::greatest_common_divisor;
 use super::{LONGEST_RUN, Member};
+use caribe_model::greatest_common_divisor;
 
 /// The members with weights of which a round fits into [`LONGEST_RUN`] picks, and whether they
 /// had to be scaled for that. No weight above 0 becomes 0.

@@ -92,17 +92,15 @@ impl LiveTable {
                     .entry(server.service)
                     .or_default()
                     .push((server.sequence, *index));
-                live.servers.insert(
-                    *index,
-                    LiveServer {
-                        service,
-                        key: server.key,
-                        forwarding: server.forwarding,
-                        encapsulation: server.encapsulation,
-                        weights: server.weights,
-                        thresholds: server.thresholds,
-                    },
-                );
+                let server = LiveServer {
+                    service,
+                    key: server.key,
+                    forwarding: server.forwarding,
+                    encapsulation: server.encapsulation,
+                    weights: server.weights,
+                    thresholds: server.thresholds,
+                };
+                live.replace_server(*index, Some(server));
                 continue;
             }
             if server.in_service {
@@ -117,7 +115,7 @@ impl LiveTable {
                 since: now,
                 unreferenced_since: None,
             };
-            live.trash.insert(*index, discarded);
+            live.replace_in_trash(*index, Some(discarded));
         }
         live.free_servers
             .retain(|index| !servers.contains_key(index));
@@ -205,7 +203,7 @@ impl LiveTable {
             run: found.run,
             cursor: found.cursor,
         };
-        self.services.insert(key, service);
+        self.replace_service(key, Some(service));
         Ok(())
     }
 }

@@ -1,21 +1,24 @@
 //! From the table that is to the table that should be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use caribe_model::{Change, MarkRule, Server, ServerKey, Service, ServiceKey, Table, diff};
 use caribe_packet::service::Choice;
 
-use super::{Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step, Terms};
+use super::overlay::Overlay;
+use super::{
+    Difference, Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step, Terms,
+};
 use crate::marks::Layout;
 use crate::schedule::{Member, Schedule, Weights};
-use crate::slots::Run;
+use crate::slots::{FreeRuns, Retired, Run};
 
 /// A change, worked out.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The table after it.
-    pub(crate) table: LiveTable,
+    /// What becomes of the table by it, for [`LiveTable::become_different`].
+    pub(crate) difference: Difference,
     /// What leads there, in order.
     pub(crate) steps: Vec<Step>,
     /// Changes between the tables; 0 when there is nothing to do.
@@ -37,59 +40,74 @@ impl LiveTable {
     ) -> Result<Plan, Refusal> {
         self.check(desired)?;
         let changes = diff(&self.table, desired);
-        let mut removed: BTreeMap<ServiceKey, BTreeSet<(ServerKey, u32)>> = BTreeMap::new();
-        for (index, discarded) in &self.trash {
-            if let Some(service) = discarded.service {
-                let of_service = removed.entry(service).or_default();
-                of_service.insert((discarded.key, *index));
-            }
-        }
         let mut draft = Draft {
-            table: self.clone(),
-            removed,
+            live: self,
+            services: Overlay::new(&self.services),
+            servers: Overlay::new(&self.servers),
+            trash: Overlay::new(&self.trash),
+            free_services: self.free_services.clone(),
+            free_servers: self.free_servers.clone(),
+            free_slots: self.free_slots.clone(),
+            free_cursors: self.free_cursors.clone(),
+            retired: self.retired.clone(),
+            next_sequence: self.next_sequence,
             unreferenced: None,
             orphans: BTreeSet::new(),
             now,
             picks,
             touched: BTreeSet::new(),
             first: Vec::new(),
-            servers: Vec::new(),
+            server_steps: Vec::new(),
             marks: Vec::new(),
             last: Vec::new(),
         };
-        draft.table.end_grace(now);
+        super::end_grace(
+            &mut draft.retired,
+            &mut draft.free_slots,
+            &mut draft.free_cursors,
+            now,
+        );
         for change in &changes {
             draft.change(change)?;
         }
-        let unsettled = std::mem::take(&mut draft.table.unsettled);
-        let unsettled = unsettled
-            .intersection(&draft.keys())
+        let unsettled = self.unsettled.iter();
+        let unsettled: Vec<ServiceKey> = unsettled
+            .filter(|key| draft.services.contains_key(key))
             .copied()
-            .collect::<BTreeSet<_>>();
-        let count = changes.len() + unsettled.difference(&draft.touched).count();
-        for key in &unsettled {
-            draft.touch(*key);
+            .collect();
+        let mut count = changes.len();
+        for key in unsettled {
+            count += usize::from(!draft.touched.contains(&key));
+            draft.touch(key);
         }
-        let mut count = count;
-        if draft.table.marks_unsettled {
+        if self.marks_unsettled && draft.marks.is_empty() {
             draft.set_marks(desired.marks())?;
             count += 1;
         }
-        draft.table.table = desired.clone();
         draft.doom();
-        let flips = draft.flips(&self.vips())?;
-        let orphans = draft.orphans.into_iter().map(Step::Orphan).collect();
-        let steps = [
-            draft.first,
-            draft.servers,
-            flips,
-            draft.marks,
-            draft.last,
-            orphans,
-        ]
-        .concat();
+        let vips = draft.vips(desired.marks());
+        let flips = draft.flips()?;
+        let orphans = draft.orphans.into_iter().map(Step::Orphan);
+        let mut steps = draft.first;
+        steps.extend(draft.server_steps);
+        steps.extend(vips);
+        steps.extend(flips);
+        steps.extend(draft.marks);
+        steps.extend(draft.last);
+        steps.extend(orphans);
         Ok(Plan {
-            table: draft.table,
+            difference: Difference {
+                table: desired.clone(),
+                services: draft.services.into_changes(),
+                servers: draft.servers.into_changes(),
+                trash: draft.trash.into_changes(),
+                free_services: draft.free_services,
+                free_servers: draft.free_servers,
+                free_slots: draft.free_slots,
+                free_cursors: draft.free_cursors,
+                retired: draft.retired,
+                next_sequence: draft.next_sequence,
+            },
             steps,
             changes: count,
         })
@@ -97,13 +115,9 @@ impl LiveTable {
 
     /// Refuses what can be refused from the numbers alone.
     fn check(&self, desired: &Table) -> Result<(), Refusal> {
-        let servers = desired
-            .services()
-            .map(|(_, service)| service.servers.len())
-            .sum();
         let limits = [
             ("virtual services", desired.len(), self.room.services),
-            ("real servers", servers, self.room.servers),
+            ("real servers", desired.servers(), self.room.servers),
         ];
         for (what, needed, room) in limits {
             if needed > room as usize {
@@ -121,7 +135,17 @@ impl LiveTable {
 
 /// A plan in the making.
 struct Draft<'a> {
-    table: LiveTable,
+    /// The table as it is.
+    live: &'a LiveTable,
+    services: Overlay<'a, ServiceKey, LiveService>,
+    servers: Overlay<'a, u32, LiveServer>,
+    trash: Overlay<'a, u32, Discarded>,
+    free_services: VecDeque<u32>,
+    free_servers: VecDeque<u32>,
+    free_slots: FreeRuns,
+    free_cursors: FreeRuns,
+    retired: Retired<Former>,
+    next_sequence: u64,
     now: u32,
     picks: &'a dyn Fn(u32) -> u64,
     /// Services that need a new run.
@@ -129,25 +153,19 @@ struct Draft<'a> {
     /// Steps that make room: services that go.
     first: Vec<Step>,
     /// Entries of servers, before a run refers to them.
-    servers: Vec<Step>,
+    server_steps: Vec<Step>,
     /// Rules for marks, after the services that they feed.
     marks: Vec<Step>,
     /// Servers that go, after no run refers to them.
     last: Vec<Step>,
     /// Of these and of those that went before, the ones whose service goes too.
     orphans: BTreeSet<u32>,
-    /// The trash by what the servers were: a hundred thousand may be removed and come back.
-    removed: BTreeMap<ServiceKey, BTreeSet<(ServerKey, u32)>>,
     /// Those in the trash that nothing refers to any more, the longest so last; made when first
     /// needed. What has left the trash meanwhile may still be there.
     unreferenced: Option<BTreeSet<(u32, u32)>>,
 }
 
 impl Draft<'_> {
-    fn keys(&self) -> BTreeSet<ServiceKey> {
-        self.table.services.keys().copied().collect()
-    }
-
     fn change(&mut self, change: &Change<'_>) -> Result<(), Refusal> {
         match change {
             Change::RemoveService(key) => self.remove_service(key),
@@ -158,7 +176,7 @@ impl Draft<'_> {
                 live.schedule
                     .set_scheduler(service.scheduler, service.options);
                 let (id, terms) = (live.id, live.terms);
-                self.servers.push(Step::PutTerms { id, terms });
+                self.server_steps.push(Step::PutTerms { id, terms });
             }
             Change::AddServer(key, server) => self.add_server(*key, server)?,
             Change::EditServer(key, server) => self.edit_server(*key, server),
@@ -182,14 +200,13 @@ impl Draft<'_> {
             room: too_many.room,
             soon: false,
         })?;
-        self.table.marks_unsettled = false;
         self.marks.push(Step::PutMarks(layout));
         Ok(())
     }
 
     /// A service that is about to change: its scheduler is brought up to the picks made so far.
     fn touch(&mut self, key: ServiceKey) -> &mut LiveService {
-        let service = self.table.services.get_mut(&key).expect(
+        let service = self.services.get_mut(&key).expect(
             "the difference of two tables edits only services of the first, which are all here",
         );
         if self.touched.insert(key) && service.cursor != 0 {
@@ -199,20 +216,19 @@ impl Draft<'_> {
     }
 
     fn index_of(&self, service: &ServiceKey, server: &ServerKey) -> u32 {
-        let position = self.table.services[service]
-            .servers
-            .iter()
-            .copied()
-            .find(|index| self.table.servers[index].key == *server);
+        let of_service = self.services.get(service).into_iter();
+        let mut of_service = of_service.flat_map(|service| service.servers.iter().copied());
+        let is_same = |index: &u32| self.servers.get(index).is_some_and(|it| it.key == *server);
+        let position = of_service.find(is_same);
         position.expect("the difference of two tables edits only servers of the first")
     }
 
     fn remove_service(&mut self, key: &ServiceKey) {
-        let Some(service) = self.table.services.remove(key) else {
+        let Some(service) = self.services.remove(key) else {
             return;
         };
         self.first.push(Step::DeleteService(*key));
-        self.table.retired.push(
+        self.retired.push(
             self.now,
             Former {
                 run: service.run,
@@ -223,26 +239,45 @@ impl Draft<'_> {
             let is_doomed = service.terms.policy.expire_nodest_conn;
             self.discard(index, is_doomed, true);
         }
-        let left = self.removed.get(key).into_iter().flatten();
+        let left = self.live.trash_of(key);
+        let left = left.filter(|(_, index)| self.trash.contains_key(index));
         self.orphans.extend(left.map(|(_, index)| *index));
-        self.table.free_services.push_back(service.id);
+        self.free_services.push_back(service.id);
     }
 
-    /// Marks the removed servers of services as these treat connections now; those of services that
-    /// are gone stay marked as they were.
+    /// Marks the removed servers of services that change as these treat connections now; those of
+    /// services that are gone stay marked as they were.
     fn doom(&mut self) {
-        for discarded in self.table.trash.values_mut() {
-            if let Some(service) = discarded
-                .service
-                .and_then(|key| self.table.services.get(&key))
+        let mut marked = Vec::new();
+        for key in &self.touched {
+            let Some(service) = self.services.get(key) else {
+                continue;
+            };
+            let is_doomed = service.terms.policy.expire_nodest_conn;
+            let left = self
+                .live
+                .trash_of(key)
+                .map(|(_, index)| (*index, is_doomed));
+            marked.extend(left);
+        }
+        let just_removed = self.trash.changes();
+        let just_removed = just_removed.filter_map(|(index, discarded)| {
+            let service = self.services.get(&discarded?.service?)?;
+            Some((*index, service.terms.policy.expire_nodest_conn))
+        });
+        marked.extend(just_removed);
+        for (index, is_doomed) in marked {
+            let differs = |it: &Discarded| it.is_doomed != is_doomed;
+            if self.trash.get(&index).is_some_and(differs)
+                && let Some(discarded) = self.trash.get_mut(&index)
             {
-                discarded.is_doomed = service.terms.policy.expire_nodest_conn;
+                discarded.is_doomed = is_doomed;
             }
         }
     }
 
     fn discard(&mut self, index: u32, is_doomed: bool, orphan: bool) {
-        let Some(server) = self.table.servers.remove(&index) else {
+        let Some(server) = self.servers.remove(&index) else {
             return;
         };
         let discarded = Discarded {
@@ -252,9 +287,7 @@ impl Draft<'_> {
             since: self.now,
             unreferenced_since: None,
         };
-        self.table.trash.insert(index, discarded);
-        let removed = self.removed.entry(server.service).or_default();
-        removed.insert((server.key, index));
+        self.trash.insert(index, discarded);
         self.last.push(Step::Discard(index));
         if orphan {
             self.orphans.insert(index);
@@ -262,17 +295,13 @@ impl Draft<'_> {
     }
 
     fn add_service(&mut self, key: ServiceKey, service: &Service) -> Result<(), Refusal> {
-        let room = self.table.room.services as usize;
-        let id = self
-            .table
-            .free_services
-            .pop_front()
-            .ok_or(Refusal::Capacity {
-                what: "virtual services",
-                needed: room + 1,
-                room,
-                soon: false,
-            })?;
+        let room = self.live.room.services as usize;
+        let id = self.free_services.pop_front().ok_or(Refusal::Capacity {
+            what: "virtual services",
+            needed: room + 1,
+            room,
+            soon: false,
+        })?;
         let live = LiveService {
             id,
             servers: Vec::new(),
@@ -281,10 +310,10 @@ impl Draft<'_> {
             run: Run { base: 0, length: 0 },
             cursor: 0,
         };
-        self.table.services.insert(key, live);
+        self.services.insert(key, live);
         let terms = Terms::of(service);
-        self.servers.push(Step::PutTerms { id, terms });
-        self.servers.push(Step::OpenLedger(id));
+        self.server_steps.push(Step::PutTerms { id, terms });
+        self.server_steps.push(Step::OpenLedger(id));
         self.touched.insert(key);
         service
             .servers
@@ -302,15 +331,15 @@ impl Draft<'_> {
             weights: Weights::added(server.weight),
             thresholds: server.thresholds,
         };
-        let sequence = self.table.next_sequence;
-        self.table.next_sequence += 1;
-        self.table.servers.insert(index, live);
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.servers.insert(index, live);
         let service = self.touch(key);
         service.servers.push(index);
         let member = Member::new(index, key.family(), &server.key, live.weights);
         service.schedule.add(member);
         let service = service.id;
-        self.servers.push(Step::PutServer {
+        self.server_steps.push(Step::PutServer {
             index,
             service,
             server: live,
@@ -326,35 +355,37 @@ impl Draft<'_> {
         service: &ServiceKey,
         key: &ServerKey,
     ) -> Result<(u32, bool), Refusal> {
-        let same = self.removed.get(service).and_then(|of_service| {
-            let mut same = of_service.range((*key, 0)..=(*key, u32::MAX));
-            same.next().map(|(_, index)| *index)
-        });
+        // What this change itself removes does not come back by it.
+        let same = self.live.same_in_trash(service, key);
+        let same = same
+            .into_iter()
+            .find(|index| self.trash.contains_key(index));
         if let Some(index) = same {
-            self.take_out(index);
+            self.trash.remove(&index);
             return Ok((index, false));
         }
-        if let Some(index) = self.table.free_servers.pop_front() {
+        if let Some(index) = self.free_servers.pop_front() {
             return Ok((index, true));
         }
         if let Some(index) = self.longest_unreferenced() {
-            let service = self.take_out(index);
-            let service = service.and_then(|key| Some(self.table.services.get(&key)?.id));
-            self.servers.push(Step::CloseTraffic { index, service });
+            let service = self.trash.remove(&index).and_then(|it| it.service);
+            let service = service.and_then(|key| Some(self.services.get(&key)?.id));
+            self.server_steps
+                .push(Step::CloseTraffic { index, service });
             self.orphans.remove(&index);
             return Ok((index, true));
         }
         Err(Refusal::Capacity {
             what: "real servers, with removed ones that still have connections,",
-            needed: self.table.servers.len() + self.table.trash.len() + 1,
-            room: self.table.room.servers as usize * 2,
+            needed: self.servers.len() + self.trash.len() + 1,
+            room: self.live.room.servers as usize * 2,
             soon: false,
         })
     }
 
     /// The removed server that nothing has referred to for the longest time.
     fn longest_unreferenced(&mut self) -> Option<u32> {
-        let (trash, now) = (&self.table.trash, self.now);
+        let (trash, now) = (&self.trash, self.now);
         let unreferenced = self.unreferenced.get_or_insert_with(|| {
             let since = |discarded: &Discarded| discarded.unreferenced_since;
             trash
@@ -371,51 +402,74 @@ impl Draft<'_> {
         None
     }
 
-    /// Takes a server out of the trash; gives its service.
-    fn take_out(&mut self, index: u32) -> Option<ServiceKey> {
-        let discarded = self.table.trash.remove(&index)?;
-        let service = discarded.service?;
-        if let Some(of_service) = self.removed.get_mut(&service) {
-            of_service.remove(&(discarded.key, index));
-        }
-        Some(service)
-    }
-
     fn edit_server(&mut self, key: ServiceKey, server: &Server) {
         let index = self.index_of(&key, &server.key);
         self.touch(key).schedule.edit(index, server.weight);
+        let before = self.servers.get(&index).map(|it| it.weights);
+        let before = before.unwrap_or(Weights::added(server.weight));
         let live = LiveServer {
             service: key,
             key: server.key,
             forwarding: server.forwarding,
             encapsulation: server.encapsulation,
-            weights: self.table.servers[&index].weights.edited(server.weight),
+            weights: before.edited(server.weight),
             thresholds: server.thresholds,
         };
-        self.table.servers.insert(index, live);
-        self.servers.push(Step::EditServer {
+        self.servers.insert(index, live);
+        self.server_steps.push(Step::EditServer {
             index,
             server: live,
         });
     }
 
-    /// Steps that give every touched service its new run, and addresses their mark as VIP.
-    fn flips(&mut self, vips_before: &BTreeSet<IpAddr>) -> Result<Vec<Step>, Refusal> {
+    /// Steps that mark and unmark addresses as VIPs; only those whose services or rules come or go
+    /// are looked at.
+    fn vips(&mut self, marks: &[MarkRule]) -> Vec<Step> {
+        let live = self.live;
+        let mut counts: BTreeMap<IpAddr, i64> = BTreeMap::new();
+        let mut marks_count = live.table.marks() != marks;
+        for (key, after) in self.services.changes() {
+            let (was, is) = (live.services.contains_key(key), after.is_some());
+            match vip(key) {
+                Some(address) if was != is => {
+                    *counts.entry(address).or_default() += if is { 1 } else { -1 };
+                }
+                Some(_) => {}
+                None => marks_count |= was != is,
+            }
+        }
+        if counts.is_empty() && !marks_count {
+            return Vec::new();
+        }
+        let before = marked(live.table.marks(), &|key| live.services.contains_key(key));
+        let after = marked(marks, &|key| self.services.contains_key(key));
+        let mut addresses: BTreeSet<IpAddr> = counts.keys().copied().collect();
+        addresses.extend(before.symmetric_difference(&after));
         let mut steps = Vec::new();
-        let vips_after = self.table.vips();
-        for address in vips_before.difference(&vips_after) {
-            self.first.push(Step::DeleteVip(*address));
+        for address in addresses {
+            let services = live.services_at(address);
+            let more = counts.get(&address).copied().unwrap_or(0);
+            let was = services > 0 || before.contains(&address);
+            let is = services as i64 + more > 0 || after.contains(&address);
+            match (was, is) {
+                (true, false) => self.first.push(Step::DeleteVip(address)),
+                (false, true) => steps.push(Step::PutVip(address)),
+                _ => {}
+            }
         }
-        for address in vips_after.difference(vips_before) {
-            steps.push(Step::PutVip(*address));
-        }
+        steps
+    }
+
+    /// Steps that give every touched service its new run.
+    fn flips(&mut self) -> Result<Vec<Step>, Refusal> {
+        let mut steps = Vec::new();
         let touched = std::mem::take(&mut self.touched);
         let mut runs = BTreeMap::new();
-        for key in touched
-            .iter()
-            .filter(|key| self.table.services.contains_key(key))
-        {
-            let layout = self.table.services[key]
+        for key in &touched {
+            let Some(service) = self.services.get(key) else {
+                continue;
+            };
+            let layout = service
                 .schedule
                 .layout()
                 .map_err(|refused| Refusal::Capacity {
@@ -424,31 +478,31 @@ impl Draft<'_> {
                     room: refused.room as usize,
                     soon: false,
                 })?;
-            runs.insert(*key, layout);
-        }
-        let needed: usize = runs.values().map(|layout| layout.slots.len()).sum();
-        for (key, layout) in runs {
             if let Some(most) = layout.scaled {
                 tracing::warn!(
                     service = %key,
-                    scheduler = %self.table.services[&key].schedule.scheduler(),
+                    scheduler = %service.schedule.scheduler(),
                     most,
                     "the weights add up to more than the scheduler can tell apart: they are \
                      scaled down"
                 );
             }
+            runs.insert(*key, layout);
+        }
+        let needed: usize = runs.values().map(|layout| layout.slots.len()).sum();
+        for (key, layout) in runs {
             let run = self.take_slots(layout.slots.len() as u32, needed)?;
             let cursor = match layout.choice {
                 Choice::Rotate => self.take_cursor()?,
                 _ => 0,
             };
-            let service = self.table.services.get_mut(&key).expect("filtered above");
+            let service = self.services.get_mut(&key).expect("filtered above");
             let former = Former {
                 run: service.run,
                 cursor: service.cursor,
             };
             (service.run, service.cursor) = (run, cursor);
-            self.table.retired.push(self.now, former);
+            self.retired.push(self.now, former);
             if run.length > 0 {
                 steps.push(Step::PutRun {
                     run,
@@ -476,20 +530,19 @@ impl Draft<'_> {
     }
 
     fn take_slots(&mut self, length: u32, needed: usize) -> Result<Run, Refusal> {
-        let soon = !self.table.retired.is_empty();
-        let room = self.table.free_slots.room();
-        self.table.free_slots.take(length).ok_or(Refusal::Capacity {
+        let taken = self.free_slots.take(length);
+        taken.ok_or_else(|| Refusal::Capacity {
             what: "slots, beside those in use,",
             needed,
-            room,
-            soon,
+            room: self.free_slots.room(),
+            soon: !self.retired.is_empty(),
         })
     }
 
     fn take_cursor(&mut self) -> Result<u32, Refusal> {
-        let soon = !self.table.retired.is_empty();
-        let room = self.table.room.cursors as usize;
-        let taken = self.table.free_cursors.take(1).ok_or(Refusal::Capacity {
+        let soon = !self.retired.is_empty();
+        let room = self.live.room.cursors as usize;
+        let taken = self.free_cursors.take(1).ok_or(Refusal::Capacity {
             what: "cursors of rotating services",
             needed: room + 1,
             room,
@@ -505,4 +558,17 @@ pub(super) fn vip(key: &ServiceKey) -> Option<IpAddr> {
         ServiceKey::Address { address, .. } => Some(*address),
         ServiceKey::Mark { .. } => None,
     }
+}
+
+/// Addresses, written out in full, from which a service's mark comes.
+pub(super) fn marked(rules: &[MarkRule], has: &dyn Fn(&ServiceKey) -> bool) -> BTreeSet<IpAddr> {
+    let marked = rules.iter().filter(|rule| {
+        let key = ServiceKey::Mark {
+            family: rule.family(),
+            mark: rule.mark,
+        };
+        let whole = if rule.address.is_ipv4() { 32 } else { 128 };
+        rule.prefix == whole && has(&key)
+    });
+    marked.map(|rule| rule.address).collect()
 }

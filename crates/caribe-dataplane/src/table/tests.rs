@@ -457,15 +457,17 @@ fn live_through(rounds: Vec<Round>) {
             memory.take_all(&steps);
             memory.vips = adopted.vips();
             let planned = adopted.plan(&table, memory.now, &|cursor| memory.picks(cursor));
-            let Ok(again) = planned else {
-                live = adopted;
+            let again = planned.ok();
+            live = adopted;
+            let Some(again) = again else {
                 continue;
             };
             plan = again;
         }
         memory.take_all(&plan.steps);
         memory.assert_holds(&table);
-        live = plan.table;
+        live.become_different(plan.difference);
+        assert_indexes_agree(&live);
         let nothing = live.plan(&table, memory.now, &|cursor| memory.picks(cursor));
         let nothing = nothing.expect("no change needs no room");
         assert_eq!((nothing.changes, nothing.steps), (0, Vec::new()));
@@ -490,7 +492,7 @@ proptest! {
             let plan = live.plan(&table, memory.now, &|cursor| memory.picks(cursor));
             let Ok(plan) = plan else { continue };
             memory.take_all(&plan.steps);
-            live = plan.table;
+            live.become_different(plan.difference);
         }
         let (adopted, steps) = memory.adopt();
         prop_assert_eq!(steps, Vec::new());
@@ -537,6 +539,13 @@ fn one_service(servers: &[(u8, u32)]) -> Table {
     table
 }
 
+/// The table that a plan leads to.
+fn after(live: &LiveTable, plan: Plan) -> LiveTable {
+    let mut live = live.clone();
+    live.become_different(plan.difference);
+    live
+}
+
 #[test]
 fn an_index_rests_until_its_connections_are_gone() {
     let mut memory = Memory::default();
@@ -546,7 +555,7 @@ fn an_index_rests_until_its_connections_are_gone() {
             .plan(table, memory.now, &|cursor| memory.picks(cursor))
             .expect("room");
         memory.take_all(&plan.steps);
-        plan.table
+        after(live, plan)
     };
     live = change(&live, &mut memory, &one_service(&[(1, 1)]));
     let first = *live.servers.keys().next().expect("a server");
@@ -585,7 +594,7 @@ fn when_indexes_run_out_the_longest_unused_is_taken() {
         })
         .map(|plan| {
             memory.take_all(&plan.steps);
-            plan.table
+            after(live, plan)
         })
     };
     for _ in 0..ROOM.servers * 2 {
@@ -679,4 +688,104 @@ fn maps_that_contradict_themselves_are_told() {
         let problem = adopt(bad).expect_err("contradictory");
         assert!(problem.contains(word), "{problem}");
     }
+}
+
+/// A thousand services of two servers each.
+fn large() -> Table {
+    let mut table = Table::default();
+    for port in 1..=1000 {
+        let service = one_service(&[(1, 1), (2, 1)]);
+        let (_, service) = service.services().next().expect("a service");
+        let key = ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address: Ipv4Addr::new(192, 0, 2, (port % 200) as u8).into(),
+            port,
+        };
+        table.insert(key, service.clone()).expect("a legal table");
+    }
+    table
+}
+
+const LARGE_ROOM: Room = Room {
+    services: 1000,
+    servers: 2000,
+    slots: 100_000,
+    cursors: 4000,
+};
+
+#[test]
+fn a_plan_costs_what_it_changes() {
+    let mut live = LiveTable::new(LARGE_ROOM);
+    let mut table = large();
+    let plan = live.plan(&table, 0, &|_| 0).expect("room");
+    live.become_different(plan.difference);
+    let (key, service) = table.services().next().expect("a service");
+    let (key, mut service) = (*key, service.clone());
+    service.servers[0].weight = 7;
+    table.remove(&key).expect("it is there");
+    table.insert(key, service).expect("a legal table");
+    let asked = std::cell::Cell::new(0);
+    let picks = |_| {
+        asked.set(asked.get() + 1);
+        0
+    };
+    let plan = live.plan(&table, 0, &picks).expect("room");
+    assert_eq!(asked.get(), 1, "cursors that were read");
+    let (services, servers) = (
+        plan.difference.services.len(),
+        plan.difference.servers.len(),
+    );
+    assert_eq!((services, servers, plan.difference.trash.len()), (1, 1, 0));
+    assert_eq!(plan.steps.len(), 4, "{:?}", plan.steps);
+}
+
+#[test]
+fn each_removed_server_is_asked_about_once_however_many_services_there_are() {
+    let mut live = LiveTable::new(LARGE_ROOM);
+    let table = large();
+    let plan = live.plan(&table, 0, &|_| 0).expect("room");
+    live.become_different(plan.difference);
+    let before = live.clone();
+    let mut quiet = Table::default();
+    for (key, service) in table.services() {
+        let mut service = service.clone();
+        service.servers.pop();
+        quiet.insert(*key, service).expect("a legal table");
+    }
+    let plan = live.plan(&quiet, 0, &|_| 0).expect("room");
+    live.become_different(plan.difference);
+    assert_eq!(live.trash.len(), 1000);
+    let (mut owners, mut read) = (0, 0);
+    let owner = |index: u32| {
+        owners += 1;
+        before.services[&before.servers[&index].service].id
+    };
+    let traffic = |_| {
+        read += 1;
+        Traffic {
+            connections: 3,
+            ..Traffic::default()
+        }
+    };
+    let sums = live.traffic_of_removed(owner, traffic);
+    assert_eq!((owners, read), (1000, 1000));
+    assert_eq!(sums.len(), 1000);
+    assert!(sums.values().all(|sum| sum.connections == 3));
+}
+
+/// What is kept beside the table, for look-ups, is what the table says.
+fn assert_indexes_agree(live: &LiveTable) {
+    let mut fresh = LiveTable::new(ROOM);
+    for (key, service) in &live.services {
+        fresh.replace_service(*key, Some(service.clone()));
+    }
+    for (index, server) in &live.servers {
+        fresh.replace_server(*index, Some(*server));
+    }
+    for (index, discarded) in &live.trash {
+        fresh.replace_in_trash(*index, Some(*discarded));
+    }
+    assert_eq!(live.services_at, fresh.services_at);
+    assert_eq!(live.by_address, fresh.by_address);
+    assert_eq!(live.trash_of, fresh.trash_of);
 }

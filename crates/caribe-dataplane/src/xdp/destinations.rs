@@ -10,7 +10,7 @@ use caribe_packet::locality::{Destination, DestinationKey, MOST_MEMBERS};
 use super::XdpDataplane;
 use crate::DataplaneError;
 use crate::destinations::{Seen, without};
-use crate::table::{LiveTable, Plan, Step};
+use crate::table::{LiveService, Plan, Step};
 
 /// A key as the words of its map.
 pub(super) type KeyWords = [u32; 5];
@@ -57,8 +57,10 @@ fn of_words(words: Words) -> Destination {
 }
 
 /// The scheduler of services that remember, by id, with the service.
-fn remembering(live: &LiveTable) -> BTreeMap<u32, (ServiceKey, Scheduler)> {
-    let services = live.services.iter().map(|(key, service)| {
+fn remembering<'a>(
+    services: impl Iterator<Item = (&'a ServiceKey, &'a LiveService)>,
+) -> BTreeMap<u32, (ServiceKey, Scheduler)> {
+    let services = services.map(|(key, service)| {
         let scheduler = service.schedule.scheduler();
         (service.id, (*key, scheduler))
     });
@@ -70,7 +72,7 @@ fn remembering(live: &LiveTable) -> BTreeMap<u32, (ServiceKey, Scheduler)> {
 impl XdpDataplane {
     /// Forgets destinations that nobody has asked for in a long time.
     pub(super) fn tidy_destinations(&mut self, now: u32) -> Result<(), DataplaneError> {
-        let services = remembering(&self.live);
+        let services = remembering(self.live.services.iter());
         let expirations = services
             .iter()
             .map(|(id, (_, scheduler))| match scheduler {
@@ -97,7 +99,14 @@ impl XdpDataplane {
     /// Before a change: forgets what services remember whose scheduler comes, goes or changes, and
     /// all that is remembered of servers whose index is about to be another's.
     pub(super) fn forget_destinations(&mut self, plan: &Plan) -> Result<(), DataplaneError> {
-        let (before, after) = (remembering(&self.live), remembering(&plan.table));
+        let changes = &plan.difference.services;
+        let before = changes
+            .keys()
+            .filter_map(|key| self.live.services.get_key_value(key));
+        let after = changes
+            .iter()
+            .filter_map(|(key, after)| Some((key, after.as_ref()?)));
+        let (before, after) = (remembering(before), remembering(after));
         let changed: BTreeSet<u32> = before
             .keys()
             .chain(after.keys())

@@ -11,17 +11,23 @@ use caribe_packet::server::Load;
 use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
-use super::load::processors;
 use super::{XdpDataplane, next_hops};
-use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic};
+use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic, table};
 
 impl XdpDataplane {
     /// See [`Dataplane::snapshot`](crate::Dataplane::snapshot).
     pub(super) fn take_snapshot(&self) -> Result<Snapshot, DataplaneError> {
+        let of_removed = self.live.traffic_of_removed(
+            |index| self.maps.servers.read(index).service,
+            |index| self.maps.traffic(index),
+        );
         let services = self.live.services.iter();
         let services = services
-            .map(|(key, _)| self.service(key))
-            .collect::<Result<_, _>>()?;
+            .map(|(key, service)| {
+                let removed = of_removed.get(&service.id).copied().unwrap_or_default();
+                self.service(key, service, removed)
+            })
+            .collect();
         let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
         let templates = self.persistent.values().copied().map(u64::from);
         let counters = self.maps.counters()?;
@@ -44,7 +50,7 @@ impl XdpDataplane {
             room: LiveRoom {
                 services: self.maps.sizes.room.services,
                 servers: self.maps.sizes.room.servers,
-                memory: self.maps.sizes.memory(processors()?).total(),
+                memory: self.maps.sizes.memory().total(),
             },
             verdicts,
             interfaces: self.interfaces(),
@@ -55,17 +61,15 @@ impl XdpDataplane {
         Load(self.maps.loads.word(server).load(Ordering::Acquire))
     }
 
-    fn service(&self, key: &ServiceKey) -> Result<LiveService, DataplaneError> {
-        let service = &self.live.services[key];
-        let mut traffic = self.maps.ledger(service.id)?;
-        for (index, discarded) in &self.live.trash {
-            // Those of an earlier service of the same key are orphans: its traffic was its own.
-            let owner = self.maps.servers.read(*index).service;
-            if discarded.service == Some(*key) && owner == service.id {
-                traffic = sum(traffic, self.maps.traffic(*index)?);
-            }
-        }
-        let mut servers = Vec::new();
+    /// A service, whose removed servers had the traffic `removed`.
+    fn service(
+        &self,
+        key: &ServiceKey,
+        service: &table::LiveService,
+        removed: Traffic,
+    ) -> LiveService {
+        let mut traffic = self.maps.ledger(service.id).plus(&removed);
+        let mut servers = Vec::with_capacity(service.servers.len());
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
             let load = self.load(*index);
@@ -79,13 +83,13 @@ impl XdpDataplane {
                 active: load.active(),
                 inactive: load.inactive(),
                 persistent: self.persistent.get(index).copied().unwrap_or(0),
-                traffic: self.maps.traffic(*index)?,
+                traffic: self.maps.traffic(*index),
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
-            traffic = sum(traffic, live.traffic);
+            traffic = traffic.plus(&live.traffic);
             servers.push(live);
         }
-        Ok(LiveService {
+        LiveService {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
@@ -94,7 +98,7 @@ impl XdpDataplane {
             policy: service.terms.policy,
             servers,
             traffic,
-        })
+        }
     }
 
     /// The connections, in the order of the table; IPv4 first. Each is read while packets flow:
@@ -144,15 +148,5 @@ impl XdpDataplane {
             }
             _ => None,
         })
-    }
-}
-
-fn sum(one: Traffic, other: Traffic) -> Traffic {
-    Traffic {
-        connections: one.connections.wrapping_add(other.connections),
-        packets_in: one.packets_in.wrapping_add(other.packets_in),
-        bytes_in: one.bytes_in.wrapping_add(other.bytes_in),
-        packets_out: one.packets_out.wrapping_add(other.packets_out),
-        bytes_out: one.bytes_out.wrapping_add(other.bytes_out),
     }
 }

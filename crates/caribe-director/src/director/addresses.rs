@@ -19,6 +19,9 @@ const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     known: BTreeMap<IpAddr, Known>,
+    /// Addresses under way onto an interface that are not wanted any more. Whether one is the
+    /// director's own, to be taken off again, is known when it has arrived.
+    abandoned: Vec<FloatingAddress>,
     /// Addresses under way off an interface.
     leaving: Vec<FloatingAddress>,
     /// Addresses that could not be taken off, with the reason. They stay remembered.
@@ -122,12 +125,15 @@ impl Addresses {
         now: Monotonic,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(known) = self.known.get_mut(&floating.address) else {
+        let abandoned = self.take_abandoned(floating);
+        let known = self.known.get_mut(&floating.address);
+        let Some(known) = known.filter(|known| known.floating == *floating) else {
+            if abandoned {
+                self.take_off_again(floating, &result, effects);
+                self.remember_if_new(effects);
+            }
             return;
         };
-        if known.floating != *floating {
-            return;
-        }
         match result {
             Ok(outcome) => {
                 match outcome {
@@ -162,6 +168,39 @@ impl Addresses {
             }
         }
         self.remember_if_new(effects);
+    }
+
+    /// The same while the director goes down, and wants no address any more; whether that was
+    /// waited for.
+    pub(super) fn added_at_the_end(
+        &mut self,
+        floating: &FloatingAddress,
+        result: &Result<AddressOutcome, String>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let abandoned = self.take_abandoned(floating);
+        if abandoned {
+            self.take_off_again(floating, result, effects);
+        }
+        abandoned
+    }
+
+    fn take_abandoned(&mut self, floating: &FloatingAddress) -> bool {
+        let at = self.abandoned.iter().position(|it| it == floating);
+        at.map(|at| self.abandoned.swap_remove(at)).is_some()
+    }
+
+    /// An address that is not wanted any more has arrived, or has not.
+    fn take_off_again(
+        &mut self,
+        floating: &FloatingAddress,
+        result: &Result<AddressOutcome, String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(result, Ok(AddressOutcome::Added)) {
+            self.leaving.push(floating.clone());
+            effects.push(Effect::RemoveAddress(floating.clone()));
+        }
     }
 
     pub(super) fn removed(
@@ -247,9 +286,9 @@ impl Addresses {
         known.any(|known| matches!(known.state, State::Adding))
     }
 
-    /// Whether an address is on its way off an interface.
+    /// Whether an address is on its way off an interface, or may have to be taken off again.
     pub(super) fn removing(&self) -> bool {
-        !self.leaving.is_empty()
+        !self.leaving.is_empty() || !self.abandoned.is_empty()
     }
 
     /// Why an address is left over, if one is.
@@ -263,11 +302,14 @@ impl Addresses {
 
     fn let_go(&mut self, address: IpAddr, effects: &mut Vec<Effect>) {
         self.announcing.remove(&address);
-        if let Some(known) = self.known.remove(&address)
-            && known.own
-        {
+        let Some(known) = self.known.remove(&address) else {
+            return;
+        };
+        if known.own {
             self.leaving.push(known.floating.clone());
             effects.push(Effect::RemoveAddress(known.floating));
+        } else if known.state == State::Adding {
+            self.abandoned.push(known.floating);
         }
     }
 
@@ -286,6 +328,7 @@ impl Addresses {
             .filter(|known| known.own || known.state == State::Adding)
             .map(|known| &known.floating);
         let stuck = self.stuck.iter().map(|(floating, _)| floating);
-        known.chain(&self.leaving).chain(stuck).cloned().collect()
+        let known = known.chain(&self.abandoned).chain(&self.leaving);
+        known.chain(stuck).cloned().collect()
     }
 }

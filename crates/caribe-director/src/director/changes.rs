@@ -8,7 +8,7 @@ use caribe_model::{ServiceKey, Table, TableError, Timeouts};
 
 use super::Director;
 use super::desired::Stale;
-use crate::overrides::{Overrides, WeightRule};
+use crate::overrides::WeightRule;
 use crate::{Change, ChangeRefusal, Effect, Intent, Notice, Phase};
 
 impl Director {
@@ -29,8 +29,11 @@ impl Director {
         let mut effects = Vec::new();
         let mut results = Vec::with_capacity(changes.len());
         let mut stale = Stale::default();
+        // Whether a server is in is for its monitors to say; its weight is the wanted one.
+        let weight: WeightRule<'_> =
+            &|service, server| self.weight(service, server).map(|_| server.server.weight);
         for change in changes {
-            let mut result = self.change_one(change, &mut overrides, intent);
+            let mut result = overrides.change(change, intent, weight);
             if let (Change::RemoveServer(key, server), Err(ChangeRefusal::NoServer(..))) =
                 (change, &result)
                 && draining.end(*key, *server)
@@ -58,46 +61,25 @@ impl Director {
         if effects.len() > applied {
             self.undo = Some(previous);
         }
-        self.renew_watch_of_servers(&mut effects);
+        if changes.iter().any(|change| self.may_change_watch(change)) {
+            self.renew_watch_of_servers(&mut effects);
+        }
         self.settle(false, &mut effects);
         (results, effects)
     }
 
-    /// Makes one change to `overrides`, or none.
-    fn change_one(
-        &self,
-        change: &Change,
-        overrides: &mut Overrides,
-        intent: &Intent,
-    ) -> Result<(), ChangeRefusal> {
-        // Whether a server is in is for its monitors to say; its weight is the wanted one.
-        let weight: WeightRule<'_> =
-            &|service, server| self.weight(service, server).map(|_| server.server.weight);
-        let Some(key) = change.service() else {
-            return overrides.change(change, intent, weight);
-        };
-        let kept = overrides.kept(key);
-        overrides.change(change, intent, weight)?;
-        let service = overrides.service(key, intent, weight);
-        let refusal = match (change, service) {
-            (Change::AddServer(_, server), Some(service))
-                if !service.servers.iter().any(|it| it.key == server.key) =>
-            {
-                Some(ChangeRefusal::Down(*key, server.key))
-            }
-            (_, Some(service)) => {
-                let inserted = Table::default().insert(*key, service);
-                let refused = inserted.err();
-                refused.map(|error| ChangeRefusal::Refused(error.to_string()))
-            }
-            (_, None) => None,
-        };
-        match refusal {
-            Some(refusal) => {
-                overrides.put_back(kept);
-                Err(refusal)
-            }
-            None => Ok(()),
+    /// Whether a change may lead to a way that is not kept warm, or away from one that is.
+    fn may_change_watch(&self, change: &Change) -> bool {
+        match change {
+            Change::AddServer(_, server) => !self.hops.contains_key(&server.key.address),
+            Change::AddService(..)
+            | Change::EditService(..)
+            | Change::EditServer(..)
+            | Change::SetTimeouts { .. } => false,
+            Change::RemoveService(_)
+            | Change::RemoveServer(..)
+            | Change::Clear
+            | Change::Revert => true,
         }
     }
 

@@ -8,7 +8,6 @@ use caribe_health::{MonitorId, ServerHealth, ServerId};
 use caribe_model::{Family, Monotonic, ServiceKey};
 
 use super::desired::Stale;
-use super::draining::FIRST;
 use super::servers::MonitorChanges;
 use super::{Director, RETRY, Taken, Watched};
 use crate::{Effect, Intent, KernelForwarding, Notice, Notification, Phase, WantedServer};
@@ -174,14 +173,9 @@ impl Director {
                 })
             })
             .collect();
-        let known = changed.iter().flat_map(|service| {
-            let first = ServerId {
-                service: *service,
-                server: FIRST,
-            };
-            let known = self.servers.range(first..).map(|(id, _)| *id);
-            known.take_while(|id| id.service == *service)
-        });
+        let known = changed
+            .iter()
+            .flat_map(|service| self.servers.of_service(*service).copied());
         let gone: Vec<ServerId> = known.filter(|id| !wanted.contains_key(id)).collect();
         for id in gone {
             let watched = self.servers.remove(&id);
@@ -195,7 +189,21 @@ impl Director {
         }
         for (id, server) in wanted {
             let (rules, monitors) = (server.rules, &server.monitors);
-            let Some(watched) = self.servers.get_mut(&id) else {
+            let configured = self.servers.change(&id, |watched| {
+                let changes = MonitorChanges::between(id, &watched.monitors, monitors);
+                watched.monitors.clone_from(monitors);
+                watched.health.configure(rules, monitors, now);
+                let started = changes.started.into_iter();
+                let started = started.map(|settings| {
+                    let presumption = watched.health.presumption(&settings);
+                    Effect::StartMonitor(id, settings, presumption)
+                });
+                let stopped = changes.stopped.into_iter().map(Effect::StopMonitor);
+                let retuned = changes.retuned.into_iter();
+                let retuned = retuned.map(|settings| Effect::RetuneMonitor(id, settings));
+                effects.extend(stopped.chain(started).chain(retuned));
+            });
+            if configured.is_none() {
                 let adopted = self.adopted_weights.remove(&id);
                 let health = ServerHealth::new(rules, monitors, adopted, now);
                 effects.push(Effect::Log(Notice::MonitorStarted(id)));
@@ -205,19 +213,7 @@ impl Director {
                 }));
                 let monitors = monitors.clone();
                 self.servers.insert(id, Watched { monitors, health });
-                continue;
-            };
-            let changes = MonitorChanges::between(id, &watched.monitors, monitors);
-            watched.monitors.clone_from(monitors);
-            watched.health.configure(rules, monitors, now);
-            let health = &watched.health;
-            effects.extend(changes.stopped.into_iter().map(Effect::StopMonitor));
-            effects.extend(changes.started.into_iter().map(|settings| {
-                let presumption = health.presumption(&settings);
-                Effect::StartMonitor(id, settings, presumption)
-            }));
-            let retuned = changes.retuned.into_iter();
-            effects.extend(retuned.map(|settings| Effect::RetuneMonitor(id, settings)));
+            }
         }
         // What was adopted counts for the first configuration only.
         self.adopted_weights.clear();

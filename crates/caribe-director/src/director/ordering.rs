@@ -2,7 +2,7 @@
 
 use caribe_model::{Monotonic, Server};
 
-use super::Director;
+use super::{Director, Watched};
 use crate::{Effect, Notice, OrderRefusal, OrderRequest, Phase, StandingOrder, What};
 
 impl Director {
@@ -30,8 +30,9 @@ impl Director {
             return Err(OrderRefusal::Weight(weight));
         }
         let lifted = order.is_none() && self.orders.contains_key(&id);
-        match self.servers.get_mut(&id) {
-            Some(watched) => watched.health.ordered(order, by.to_owned(), now),
+        let ordered = |watched: &mut Watched| watched.health.ordered(order, by.to_owned(), now);
+        match self.servers.change(&id, ordered) {
+            Some(()) => {}
             None if lifted => {}
             None => return Err(OrderRefusal::NoServer(id)),
         }

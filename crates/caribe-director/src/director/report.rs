@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use caribe_dataplane::{LiveServer, LiveService, Snapshot, Traffic};
+use caribe_health::MonitorId;
 use caribe_health::probe::Finding;
-use caribe_health::{MonitorId, Standing};
 use caribe_model::{Monotonic, ServiceKey, Timeouts};
 
 use super::addresses::State;
@@ -92,11 +92,7 @@ impl Director {
             .intent
             .as_ref()
             .map_or(0, |intent| intent.services.len());
-        let up = self
-            .servers
-            .values()
-            .filter(|watched| watched.health.standing() == Standing::Up)
-            .count();
+        let up = self.servers.up();
         let mut line = format!(
             "{services} virtual services, {up} of {} real servers up",
             self.servers.len()

@@ -4,21 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caribe_health::{
-    Claim, MonitorId, News, Order, Placement, Pool, Report, ServerHealth, ServerId, Settings,
-    Standing,
+    Claim, MonitorId, News, Order, Placement, Pool, Report, ServerId, Settings, Standing,
 };
 use caribe_model::{Monotonic, Server, ServiceKey};
 
 use super::Director;
 use crate::{Effect, Happening, Notice, WantedServer, WantedService, What};
-
-/// A server that is watched.
-#[derive(Debug, Clone)]
-pub(super) struct Watched {
-    /// Its monitors.
-    pub(super) monitors: Vec<Arc<Settings>>,
-    pub(super) health: ServerHealth,
-}
 
 /// A service's servers together, and what of them is in the table.
 #[derive(Debug, Clone)]
@@ -54,16 +45,17 @@ impl Director {
     pub(super) fn heed(&mut self, report: Report, now: Monotonic, effects: &mut Vec<Effect>) {
         let Report { id, news } = report;
         // A monitor that was stopped meanwhile.
-        let Some(watched) = self.servers.get_mut(&id.server) else {
+        let Some(watched) = self.servers.get(&id.server) else {
             return;
         };
         let before = watched.health.standing();
         match news {
             News::Verdict { passed, finding } => {
-                if !watched
-                    .health
-                    .judged(&id.name, passed, finding.clone(), now)
-                {
+                let is_news = self.servers.change(&id.server, |watched| {
+                    let health = &mut watched.health;
+                    health.judged(&id.name, passed, finding.clone(), now)
+                });
+                if is_news != Some(true) {
                     return;
                 }
                 let MonitorId { server, name } = id;
@@ -78,7 +70,9 @@ impl Director {
                 self.stale.add(server.service);
             }
             News::Reading(reading) => {
-                watched.health.read(&reading, now);
+                self.servers.change(&id.server, |watched| {
+                    watched.health.read(&reading, now);
+                });
                 self.stale.add(id.server.service);
             }
         }
@@ -111,8 +105,9 @@ impl Director {
 
     /// Goes on with the climbs.
     pub(super) fn climb(&mut self, now: Monotonic) {
-        for (id, watched) in &mut self.servers {
-            if watched.health.climbs() && watched.health.tick(now) {
+        for id in self.servers.climbing() {
+            let climbed = self.servers.change(&id, |watched| watched.health.tick(now));
+            if climbed == Some(true) {
                 self.stale.add(id.service);
             }
         }

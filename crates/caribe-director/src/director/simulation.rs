@@ -280,6 +280,10 @@ impl World {
             })
             .collect();
         assert!(self.monitors.keys().eq(expected.iter()), "monitors");
+        assert!(
+            self.director.servers.agrees(),
+            "what is kept of all servers"
+        );
         if !self.refuse_tables {
             assert_eq!(self.live.len(), intent.services.len());
         }

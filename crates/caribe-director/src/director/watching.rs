@@ -10,7 +10,8 @@ use caribe_health::{MonitorId, Order, ServerId, Standing};
 use caribe_model::{Monotonic, ServiceKey};
 
 use super::Director;
-use super::servers::{Placed, Watched};
+use super::servers::Placed;
+use super::watched::Watched;
 use crate::{
     HistoryQuery, MonitorStatus, Past, ProbeStatus, QuorumStatus, ServerHistory, ServerState,
     WantedServer, WantedService, WatchStatus,

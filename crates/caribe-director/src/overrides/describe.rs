@@ -10,7 +10,7 @@ impl Overrides {
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (key, change) in &self.services {
-            match change {
+            match change.as_ref() {
                 ServiceOverride::Removed => lines.push(format!("{key}: removed")),
                 ServiceOverride::Replaced { settings, servers } => {
                     lines.push(format!("{key}: by hand ({settings})"));

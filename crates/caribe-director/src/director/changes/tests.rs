@@ -478,3 +478,81 @@ fn an_edit_replaces_all_that_ipvsadm_can_say() {
     let refused = refuses(&mut director, &Change::EditService(key(2), wrong));
     assert!(matches!(refused, ChangeRefusal::Refused(_)), "{refused:?}");
 }
+
+/// Changes of any kind, to services and servers that are configured, added, up, down or unknown.
+fn any_change() -> impl proptest::strategy::Strategy<Value = Change> {
+    use proptest::prelude::*;
+    (0usize..8, 1u8..4, 1u8..6, 0u32..3).prop_map(|(kind, vip, host, weight)| {
+        let server = Server {
+            key: id(vip, host).server,
+            ..by_hand(host, weight)
+        };
+        let settings = ServiceSettings::plain(Scheduler::Rr);
+        match kind {
+            0 => Change::AddService(key(vip), settings),
+            1 => Change::EditService(key(vip), settings),
+            2 => Change::RemoveService(key(vip)),
+            3 => Change::Clear,
+            4 | 5 => Change::AddServer(key(vip), server),
+            6 => Change::EditServer(key(vip), server),
+            _ => Change::RemoveServer(key(vip), server.key),
+        }
+    })
+}
+
+proptest::proptest! {
+    /// A server is refused as being there, or as not being there, if and only if the table says
+    /// so: what is asked without making the service is the same.
+    #[test]
+    fn changes_are_judged_by_what_the_table_holds(
+        changes in proptest::collection::vec(any_change(), 1..20),
+        downs in proptest::collection::vec(1u8..3, 0..3),
+    ) {
+        let mut director = director();
+        for host in downs {
+            director.handle(down(id(1, host)), at(2));
+            applied(&mut director);
+        }
+        for change in changes {
+            let before = director.desired().clone();
+            let holds = |key: &ServiceKey, server: &caribe_model::ServerKey| {
+                let service = before.service(key);
+                service.is_some_and(|it| it.servers.iter().any(|it| it.key == *server))
+            };
+            let (results, _) = director.change(std::slice::from_ref(&change));
+            let result = results[0].clone();
+            let known = change.service().is_none_or(|key| before.service(key).is_some());
+            let expected = match &change {
+                Change::AddService(key, _) if known => Err(ChangeRefusal::ServiceExists(*key)),
+                Change::AddService(..) => Ok(()),
+                other if !known => Err(ChangeRefusal::NoService(
+                    *other.service().expect("only what is about one is not known"),
+                )),
+                Change::AddServer(key, server) if holds(key, &server.key) => {
+                    Err(ChangeRefusal::ServerExists(*key, server.key))
+                }
+                // Unless a monitor keeps it out, which is told below.
+                Change::AddServer(key, server) => match &result {
+                    Err(ChangeRefusal::Down(..)) => Err(ChangeRefusal::Down(*key, server.key)),
+                    _ => Ok(()),
+                },
+                Change::EditServer(key, server) if !holds(key, &server.key) => {
+                    Err(ChangeRefusal::NoServer(*key, server.key))
+                }
+                Change::RemoveServer(key, server) if !holds(key, server) => {
+                    Err(ChangeRefusal::NoServer(*key, *server))
+                }
+                _ => Ok(()),
+            };
+            proptest::prop_assert_eq!(&result, &expected, "{}", change);
+            let after = director.desired();
+            if result.is_err() {
+                proptest::prop_assert_eq!(after, &before);
+            } else if let Change::AddServer(key, server) | Change::EditServer(key, server) = &change {
+                let servers = &after.service(key).expect("it is there").servers;
+                proptest::prop_assert!(servers.contains(server), "{change}");
+            }
+            applied(&mut director);
+        }
+    }
+}
