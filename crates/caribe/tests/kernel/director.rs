@@ -84,7 +84,7 @@ fn play_in(
         Some(last) => last.extend(with_rules),
         None => shares.push(with_rules),
     }
-    let beds = (1..=shares.len()).map(|number| Bed::new(lab, &format!("director{number}")));
+    let beds = (1..=shares.len()).map(|number| Bed::new(lab, &format!("bed{number}")));
     let beds: Vec<Bed> = beds
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;
