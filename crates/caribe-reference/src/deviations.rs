@@ -37,6 +37,13 @@ pub(crate) enum Rule {
 
 /// All deviations that are meant.
 pub const DEVIATIONS: &[Deviation] = &[
+    // Before the next one, which takes away where the quote begins.
+    Deviation {
+        what: "the TTL in what `nat_icmp_send` quotes",
+        reason: "the kernel has taken one off by then, as it was about to forward the packet; \
+                 Caribe quotes it as it came",
+        rule: Rule::Frame(ttl_of_a_stray),
+    },
     Deviation {
         what: "the IP header of an ICMP error, and how much it quotes",
         reason: "the kernel answers from an address of its own and quotes up to 548 bytes; XDP \
@@ -162,6 +169,18 @@ fn icmp_errors(seen: &mut Seen) {
         let header = ["source", "ttl", "tos", "id", "fragment", "length", "quote"];
         place > quote + 1 || !header.contains(&name.as_str())
     });
+}
+
+fn ttl_of_a_stray(seen: &mut Seen) {
+    let is_told = seen.get("icmp") == Some("3/3") && seen.get("to") != Some("clients");
+    let quote = seen.fields.iter().position(|(name, _)| name == "quote");
+    let Some(quote) = quote.filter(|_| is_told) else {
+        return;
+    };
+    let mut quoted = seen.fields.iter().skip(quote);
+    if let Some(place) = quoted.position(|(name, _)| name == "ttl") {
+        seen.fields.remove(quote + place);
+    }
 }
 
 fn outer_identification(seen: &mut Seen) {
