@@ -49,7 +49,7 @@ impl Subject {
         match self {
             Subject::Packet | Subject::Limits => &[Purpose::Bpf, Purpose::Lab],
             Subject::Table => &[Purpose::Lab],
-            Subject::Monitors => &[Purpose::Lab, Purpose::Rivals],
+            Subject::Monitors => &[Purpose::Lab, Purpose::Rivals, Purpose::Guest],
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
             let program = repository.target().join("release/caribe");
             shell.set_var("CARIBE_BENCH_PROGRAM", program);
         }
-        Subject::Monitors => {}
+        Subject::Monitors => shell.set_var("CARIBE_BENCH_KERNELS", repository.kernels()),
     }
     cmd!(
         shell,

@@ -71,6 +71,9 @@ const NEEDS: &[Need] = &[
         "seabios",
     ),
     need(Purpose::Guest, "/bin/busybox", "busybox-static"),
+    need(Purpose::Guest, "xz", "xz-utils"),
+    // Rules of netfilter are loaded in a guest.
+    need(Purpose::Guest, "iptables-restore", "iptables"),
     need(Purpose::Fuzz, "c++", "g++"),
     need(Purpose::Rivals, "haproxy", "haproxy"),
     need(Purpose::Rivals, "keepalived", "keepalived"),

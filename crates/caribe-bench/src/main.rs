@@ -36,6 +36,9 @@ enum Bench {
     Limits(limits::Arguments),
     /// Checks a second on one processor, how regular they are, and what they cost.
     Monitors(monitors::Arguments),
+    /// What `monitors` runs in an emulated guest.
+    #[command(name = monitors::inside::COMMAND, hide = true)]
+    InGuest,
     /// Nanoseconds per packet and bytes per connection of the built XDP program.
     Packet(packet::Arguments),
     /// Seconds for ten thousand services.
@@ -46,6 +49,7 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().bench {
         Bench::Limits(arguments) => limits::run(&arguments),
         Bench::Monitors(arguments) => monitors::run(&arguments),
+        Bench::InGuest => monitors::inside::run().map(|()| ExitCode::SUCCESS),
         Bench::Packet(arguments) => packet::run(&arguments),
         Bench::Table(arguments) => table::run(&arguments),
     }

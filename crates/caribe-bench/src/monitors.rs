@@ -7,7 +7,9 @@
 
 mod bed;
 mod caribe;
+mod guest;
 mod haproxy;
+pub(crate) mod inside;
 mod intervals;
 mod keepalived;
 mod listener;
@@ -51,6 +53,9 @@ pub(crate) struct Arguments {
     /// Seconds that each program is watched for in a round.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=600))]
     seconds: u64,
+    /// Where Debian's kernel is kept, or to be unpacked, for keepalived.
+    #[arg(long, env = "CARIBE_BENCH_KERNELS")]
+    kernels: PathBuf,
     /// Writes the figures into this page.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -87,13 +92,10 @@ struct Outcome {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    // As many as there may be; half of them for probes, as in the director.
+    // As many as there may be.
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot tell how many files")?;
     setrlimit(Resource::RLIMIT_NOFILE, files, files).context("cannot open more files")?;
-    let limits = Limits {
-        probes_in_flight: usize::try_from(files / 2)?.min(Limits::default().probes_in_flight),
-        ..Limits::default()
-    };
+    let limits = Limits::default().within(files);
     let bed = Bed::build()?;
     let mut outcome = Outcome {
         rows: Vec::new(),
@@ -107,17 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let hanging = hanging(&bed, arguments, limits)?;
     outcome.note(hanging);
-    let keepalived = match keepalived::refusal(&bed.director)? {
-        Some(reason) => format!(
-            "keepalived's checker is not here: it ends at once without IPVS in the kernel \
-             (\"{reason}\")"
-        ),
-        None => "keepalived's checker runs on this kernel; this bench has not measured it yet"
-            .to_owned(),
-    };
-    outcome.note((keepalived, None));
+    let refusal = keepalived::refusal(&bed.director)?;
     bed.lab.remove()?;
-    let text = outcome.markdown(arguments);
+    let beside = guest::take_turns(&arguments.kernels)?;
+    outcome.holds &= beside.holds();
+    let text = outcome.markdown(arguments) + &beside.markdown(refusal.as_deref());
     print!("{text}");
     if let Some(path) = &arguments.write {
         page::write(path, "monitors", &text)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,6 +14,8 @@ pub(crate) enum Used {
     Process(PathBuf),
     /// A thread.
     Thread(PathBuf),
+    /// A process of one thread, with its children, which are the same.
+    Family(u32),
 }
 
 impl Used {
@@ -37,15 +39,33 @@ impl Used {
 
     /// Time on a processor so far; that of a process comes in hundredths of a second.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let (Used::Process(path) | Used::Thread(path)) = self;
-        let text = fs::read_to_string(path);
-        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-        let time = match self {
-            Used::Process(_) => of_process(&text),
-            Used::Thread(_) => of_thread(&text),
-        };
-        time.with_context(|| format!("{} has no times: {text}", path.display()))
+        match self {
+            Used::Process(path) => read(path, of_process),
+            Used::Thread(path) => read(path, of_thread),
+            Used::Family(pid) => {
+                let account = |pid| PathBuf::from(format!("/proc/{pid}/schedstat"));
+                let times = family(*pid)?.into_iter().map(account);
+                times.map(|path| read(&path, of_thread)).sum()
+            }
+        }
     }
+}
+
+/// A process and its children.
+pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let children = text.split_whitespace().map(str::parse);
+    let children: Result<Vec<u32>, _> = children.collect();
+    let children = children.with_context(|| format!("{path} has no processes: {text}"))?;
+    Ok([vec![pid], children].concat())
+}
+
+/// The times of an account.
+fn read(path: &Path, times: impl Fn(&str) -> Option<Duration>) -> Result<Duration> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    times(&text).with_context(|| format!("{} has no times: {text}", path.display()))
 }
 
 /// `utime` and `stime` of `stat`, in ticks, of which Linux has a hundred a second.
@@ -89,6 +109,21 @@ fn status(pid: u32, field: &str) -> Result<u64> {
     number.trim().parse().with_context(context)
 }
 
+/// Connections that this network namespace has begun so far.
+pub(crate) fn connections() -> Result<u64> {
+    const PATH: &str = "/proc/net/snmp";
+    let text = fs::read_to_string(PATH).context("cannot count connections")?;
+    of_tcp(&text, "ActiveOpens").with_context(|| format!("{PATH} has no count of connections"))
+}
+
+/// A number of TCP's line of `/proc/net/snmp`, above which stands a line of names.
+fn of_tcp(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let place = names.split(' ').position(|found| found == name)?;
+    numbers.split(' ').nth(place)?.parse().ok()
+}
+
 /// Sockets that this process has open.
 pub(crate) fn sockets() -> Result<usize> {
     let mut count = 0;
@@ -111,5 +146,8 @@ mod tests {
         assert_eq!(of_thread("1500 20 3\n"), Some(Duration::from_nanos(1500)));
         assert_eq!(of_process("7 (a) S 1"), None);
         assert_eq!(of_thread(""), None);
+        let snmp = "Ip: Forwarding\nIp: 1\nTcp: MaxConn ActiveOpens PassiveOpens\nTcp: -1 70 9\n";
+        assert_eq!(of_tcp(snmp, "ActiveOpens"), Some(70));
+        assert_eq!(of_tcp(snmp, "Forwarding"), None);
     }
 }

@@ -212,8 +212,6 @@ pub enum Effect {
 pub enum Topic {
     /// Heartbeat, takeover, connection sync.
     Redundancy,
-    /// ICMP errors about a NAT server's stray packets.
-    Icmp,
     /// Keys of Piranha's own parts, which Caribe does not have.
     Obsolete,
 }
@@ -226,7 +224,6 @@ impl Topic {
                 "they are kept; this director runs alone, without heartbeat, takeover or \
                  connection sync"
             }
-            Topic::Icmp => "it is kept; nothing is sent for a NAT server's stray packet",
             Topic::Obsolete => "Caribe has no such part; the keys can be removed",
         }
     }

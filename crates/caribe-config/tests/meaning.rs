@@ -604,6 +604,25 @@ fn collect(place: Place, body: &Body, set: &mut HashSet<(Place, String)>) {
 }
 
 #[test]
+fn a_tcp_monitor_connects_no_further_than_it_must() {
+    let probe = |keys: &str| {
+        let text = format!(
+            "virtual v {{\naddress = 192.0.2.80 eth0:1\nmonitor tcp {{\n{keys}}}\nserver s {{\n}}\n}}\n"
+        );
+        let config = meant(&text);
+        config.services[0].monitors[0].probe.clone()
+    };
+    assert_eq!(probe(""), Probe::Syn);
+    assert_eq!(probe("handshake = half\n"), Probe::Syn);
+    let whole = |send: Option<&str>| Probe::Tcp {
+        send: send.map(|text| text.as_bytes().to_vec()),
+        expect: None,
+    };
+    assert_eq!(probe("handshake = full\n"), whole(None));
+    assert_eq!(probe("send = hello\n"), whole(Some("hello")));
+}
+
+#[test]
 fn an_empty_service_has_piranhas_and_ipvss_defaults() {
     let config = meant("virtual v {\naddress = 192.0.2.80 eth0:1\nserver s {\n}\n}\n");
     let policy = Policy {

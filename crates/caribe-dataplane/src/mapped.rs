@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::policy::Policy;
-use caribe_packet::server::Server;
+use caribe_packet::server::{Flow, Server};
 use caribe_packet::service::Slot;
 use caribe_packet::settings::Settings;
 
@@ -32,6 +32,8 @@ unsafe impl Mapped for u64 {}
 unsafe impl Mapped for [u64; 8] {}
 // SAFETY: integers only; 64 bytes.
 unsafe impl Mapped for Server {}
+// SAFETY: integers only; 16 bytes.
+unsafe impl Mapped for Flow {}
 // SAFETY: integers only; 8 bytes.
 unsafe impl Mapped for Slot {}
 // SAFETY: integers only; 32 bytes.

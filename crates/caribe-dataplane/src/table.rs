@@ -335,15 +335,11 @@ impl LiveTable {
     /// Traffic of removed servers, by the id of their service. `owner` tells the id of the service
     /// that a server's traffic counts for, `traffic` what it is: each is asked once for a server,
     /// however many services there are.
-    ///
-    /// # Errors
-    ///
-    /// Those of `traffic`.
-    pub(crate) fn traffic_of_removed<E>(
+    pub(crate) fn traffic_of_removed(
         &self,
         mut owner: impl FnMut(u32) -> u32,
-        mut traffic: impl FnMut(u32) -> Result<Traffic, E>,
-    ) -> Result<BTreeMap<u32, Traffic>, E> {
+        mut traffic: impl FnMut(u32) -> Traffic,
+    ) -> BTreeMap<u32, Traffic> {
         let mut sums = BTreeMap::new();
         for (index, discarded) in &self.trash {
             let service = discarded.service.and_then(|key| self.services.get(&key));
@@ -352,10 +348,10 @@ impl LiveTable {
                 && owner(*index) == service.id
             {
                 let sum: &mut Traffic = sums.entry(service.id).or_default();
-                *sum = sum.plus(&traffic(*index)?);
+                *sum = sum.plus(&traffic(*index));
             }
         }
-        Ok(sums)
+        sums
     }
 
     /// Puts a plan's result in the place of what is.

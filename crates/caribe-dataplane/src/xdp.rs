@@ -24,6 +24,7 @@ mod load;
 mod maps;
 mod marks;
 mod memory;
+mod nat_ends;
 mod next_hops;
 mod options;
 mod pins;
@@ -31,6 +32,7 @@ mod policies;
 pub mod probe;
 mod snapshot;
 mod sweep;
+mod traffic;
 mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,6 +157,8 @@ impl Dataplane for XdpDataplane {
 
     fn set_tuning(&mut self, tuning: Tuning) -> Result<(), DataplaneError> {
         self.tuning = tuning;
+        // Servers are known before packets ask for them.
+        self.put_nat_ends()?;
         self.put_tuning();
         Ok(())
     }

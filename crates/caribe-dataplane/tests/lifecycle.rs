@@ -183,7 +183,7 @@ fn removal_leaves_nothing_in_the_kernel() {
     let program = ProgramInfo::from_pin(directory.join("director"))
         .expect("a program")
         .id();
-    let maps: Vec<u32> = ["SERVERS", "CONNECTIONS4", "SERVICES4", "TRAFFIC"]
+    let maps: Vec<u32> = ["SERVERS", "CONNECTIONS4", "SERVICES4", "TRAFFIC_IN"]
         .map(|name| MapInfo::from_pin(directory.join(name)).expect("a map").id())
         .to_vec();
     assert!(ip_output("link show veth0").contains("xdp"));

@@ -5,6 +5,7 @@ mod chronicle;
 mod control;
 mod explaining;
 mod journal;
+mod kept_file;
 mod kernel;
 mod loading;
 mod manager;

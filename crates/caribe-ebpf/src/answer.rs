@@ -44,6 +44,7 @@ fn verdicts(problem: Problem) -> (Verdict, Verdict) {
         Problem::NoServer => (Verdict::AnsweredNoServer, Verdict::DroppedNoServer),
         Problem::TtlExceeded => (Verdict::AnsweredTtl, Verdict::DroppedTtl),
         Problem::TooBig(_) => (Verdict::AnsweredTooBig, Verdict::DroppedTooBig),
+        Problem::Stray => (Verdict::AnsweredStray, Verdict::DroppedStray),
         // Nothing is relayed from here.
         Problem::Relayed(..) => (Verdict::DroppedInconsistent, Verdict::DroppedInconsistent),
     }

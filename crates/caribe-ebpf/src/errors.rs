@@ -252,7 +252,7 @@ fn to_server<F: Errors<WORDS>, const WORDS: usize>(
     if server.flags & IN_SERVICE == 0 {
         return drop(Verdict::DroppedServerGone);
     }
-    count_in(number, quote.length, 0);
+    count_in(number, quote.length);
     if server.flags & REACHABLE == 0 {
         return drop(Verdict::DroppedUnreachable);
     }

@@ -39,6 +39,10 @@ pub trait Family<const WORDS: usize> {
     const OPENING: Chapter;
     /// The chapter of ICMP errors.
     const ERRORS: Chapter;
+    /// The chapter of what belongs to nobody.
+    const STRAYS: Chapter;
+    /// The version of IP.
+    const VERSION: u8;
 
     /// What a chapter leaves for the next.
     fn pending() -> Option<*mut Pending<Self::Address>>;
@@ -100,6 +104,8 @@ impl Family<2> for V4 {
     const REMEMBERING: Chapter = Chapter::Remembering4;
     const OPENING: Chapter = Chapter::Opening4;
     const ERRORS: Chapter = Chapter::Errors4;
+    const STRAYS: Chapter = Chapter::Strays4;
+    const VERSION: u8 = 4;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 4]>> {
@@ -200,6 +206,8 @@ impl Family<5> for V6 {
     const REMEMBERING: Chapter = Chapter::Remembering6;
     const OPENING: Chapter = Chapter::Opening6;
     const ERRORS: Chapter = Chapter::Errors6;
+    const STRAYS: Chapter = Chapter::Strays6;
+    const VERSION: u8 = 6;
 
     #[inline(always)]
     fn pending() -> Option<*mut Pending<[u8; 16]>> {

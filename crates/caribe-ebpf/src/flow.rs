@@ -10,6 +10,7 @@ use caribe_packet::policy::{EXPIRE_NODEST_CONN, Policy, REUSE, REUSE_FIN_WAIT};
 use caribe_packet::sctp_state;
 use caribe_packet::server::{IN_SERVICE, MASQUERADE, Server};
 use caribe_packet::service::{Choice, is_hash, remembers};
+use caribe_packet::settings::NAT_ICMP_SEND;
 use caribe_packet::state::is_over;
 use caribe_packet::table::Place;
 use caribe_packet::tcp_state::{State, Viewpoint};
@@ -110,7 +111,8 @@ pub fn follow<F: Forward<WORDS>, const WORDS: usize>(
     leave::<F, WORDS>(context, packet, &place, &found, &moment)
 }
 
-/// Leaves a packet of no connection to the chapter that schedules, if it is for a service.
+/// Leaves a packet of no connection to the chapter that schedules, if it is for a service, and with
+/// `nat_icmp_send` to that of strays, if it is not.
 #[inline(always)]
 fn leave<F: Forward<WORDS>, const WORDS: usize>(
     context: &XdpContext,
@@ -119,21 +121,27 @@ fn leave<F: Forward<WORDS>, const WORDS: usize>(
     found: &Found<Connection<Key<WORDS>, F::Address>>,
     moment: &Moment,
 ) -> Outcome {
-    let Some(of) = service::of_packet::<F, WORDS>(packet, moment.settings) else {
-        return pass(Verdict::PassedNotOurs);
-    };
     let Some(pending) = F::pending() else {
         return drop(Verdict::DroppedInconsistent);
     };
-    // Field by field, since the whole would lie on the stack first.
     // SAFETY: the element belongs to this processor, and XDP does not nest on it.
     unsafe {
         (*pending).packet = *packet;
+        (*pending).now = moment.now;
+    }
+    let Some(of) = service::of_packet::<F, WORDS>(packet, moment.settings) else {
+        if moment.settings.flags & NAT_ICMP_SEND != 0 {
+            return chapter::turn_to(context, F::STRAYS);
+        }
+        return pass(Verdict::PassedNotOurs);
+    };
+    // Field by field, since the whole would lie on the stack first.
+    // SAFETY: as above.
+    unsafe {
         (*pending).service = *of.service;
         (*pending).place = *place;
         (*pending).answer = found.answer;
         (*pending).slot = found.at.number;
-        (*pending).now = moment.now;
         (*pending).mark = of.mark;
         (*pending).port = of.port;
         (*pending).control = Control::NONE;
@@ -251,7 +259,7 @@ fn request<F: Forward<WORDS>, const WORDS: usize>(
             port: (*slot).server_port,
         }
     };
-    count_in(number, packet.length, 0);
+    count_in(number, packet.length);
     // SAFETY: a slot of a map.
     let flags = unsafe { Slot::meta(slot) }.flags();
     let viewpoint = if flags & NO_OUTPUT != 0 {

@@ -47,6 +47,7 @@ mod pending;
 mod schedule;
 mod sctp;
 mod service;
+mod strays;
 mod sum;
 mod template;
 mod traffic;
@@ -141,6 +142,18 @@ pub fn errors4(context: XdpContext) -> u32 {
 #[xdp]
 pub fn errors6(context: XdpContext) -> u32 {
     verdict::count(errors::errors::<V6, 5>(&context))
+}
+
+/// Tells NAT servers of connections that are no more: the chapter of IPv4 packets of nobody.
+#[xdp]
+pub fn strays4(context: XdpContext) -> u32 {
+    verdict::count(strays::strays::<V4, 2>(&context))
+}
+
+/// As [`strays4`], for IPv6.
+#[xdp]
+pub fn strays6(context: XdpContext) -> u32 {
+    verdict::count(strays::strays::<V6, 5>(&context))
 }
 
 /// Follows the pieces of a packet: the chapter of IPv4 fragments.

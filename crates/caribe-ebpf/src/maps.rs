@@ -10,7 +10,7 @@ use caribe_packet::locality::{
     DESTINATIONS as MOST_DESTINATIONS, Destination as Remembered, DestinationKey,
 };
 use caribe_packet::policy::Policy;
-use caribe_packet::server::{Server, Traffic};
+use caribe_packet::server::{Flow, NatEnd, Server};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
@@ -22,6 +22,9 @@ use crate::pending::Pending;
 
 /// BPF_F_MMAPABLE: the director maps these arrays and reads and writes them in place.
 const MAPPED: usize = 1024;
+
+/// BPF_F_NO_PREALLOC: an element takes memory once it is there.
+const NOT_PREALLOCATED: usize = 1;
 
 /// One element.
 #[btf_map]
@@ -76,9 +79,17 @@ pub static BOUNDS: Array<u64, 1024, MAPPED> = Array::new();
 #[btf_map]
 pub static POLICIES: Array<Policy, 1024, MAPPED> = Array::new();
 
-/// Traffic by server.
+/// What clients sent, a row of servers for each processor.
 #[btf_map]
-pub static TRAFFIC: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+pub static TRAFFIC_IN: Array<Flow, 1024, MAPPED> = Array::new();
+
+/// What clients got, a row of servers for each processor.
+#[btf_map]
+pub static TRAFFIC_OUT: Array<Flow, 1024, MAPPED> = Array::new();
+
+/// Connections that were started, a row of servers for each processor.
+#[btf_map]
+pub static STARTED: Array<u64, 1024, MAPPED> = Array::new();
 
 /// What was done with a packet that is explained.
 #[btf_map]
@@ -97,6 +108,10 @@ pub static ROSTER: Array<u64, 1024, MAPPED> = Array::new();
 /// look-up, nothing else.
 #[btf_map]
 pub static NAT_SERVERS: Array<u64, { caribe_packet::filter::WORDS }, MAPPED> = Array::new();
+
+/// Where NAT servers answer from, with `nat_icmp_send`; else it is empty.
+#[btf_map]
+pub static NAT_ENDS: HashMap<NatEnd, u32, 1024, NOT_PREALLOCATED> = HashMap::new();
 
 /// First fragments, for those that follow. The least recently used makes room for a new one.
 #[btf_map]

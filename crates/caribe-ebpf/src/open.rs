@@ -79,13 +79,13 @@ pub fn open<F: Forward<WORDS>, const WORDS: usize>(context: &XdpContext) -> Outc
             return drop(Verdict::DroppedTableFull);
         }
     }
+    count_connection(pending.server);
     if pending.errand != Errand::Packet {
         // Its way goes on as that of an error about a connection that is known.
-        count_connection(pending.server);
         pending.errand = Errand::Scheduled;
         return chapter::turn_to(context, F::ERRORS);
     }
-    count_in(pending.server, packet.length, 1);
+    count_in(pending.server, packet.length);
     let to = (pending.server, server);
     forward::to_server::<F, WORDS>(context, packet, to, server.forwarding, &rewrite, moment)
 }

@@ -18,7 +18,7 @@ use caribe_packet::verdict::Verdict;
 use crate::chapter;
 use crate::choose::Choose;
 use crate::clock::Moment;
-use crate::explain::note;
+use crate::explain::{explains, note};
 use crate::find::Answer;
 use crate::flood;
 use crate::forward::Forward;
@@ -27,6 +27,7 @@ use crate::packet::Packet;
 use crate::pending::{Errand, Manner};
 use crate::service::{FTP_DATA, FTP_PORT};
 use crate::template;
+use crate::transition::look_at_load_of_one_more;
 use crate::verdict::{Outcome, count_event, drop, pass};
 
 /// Takes up a packet that [`flow`](crate::flow) left, and schedules it if it may start a
@@ -149,6 +150,9 @@ pub fn schedule<F: Forward<WORDS>, C: Choose, const WORDS: usize>(context: &XdpC
         _ => true,
     };
     pending.manner = if policy.has(ONE_PACKET) && packet.protocol == UDP {
+        if !explains() {
+            look_at_load_of_one_more(number);
+        }
         Manner::Stateless
     } else if !in_flood {
         Manner::Ordinary

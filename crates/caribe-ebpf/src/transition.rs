@@ -166,6 +166,20 @@ pub fn look_at_load(server: u32) {
     }
 }
 
+/// Looks whether a server is overloaded by a connection that ends at once: IPVS counts one for every
+/// packet of one-packet scheduling.
+#[inline(always)]
+pub fn look_at_load_of_one_more(server: u32) {
+    if let (Some(load), Some(bounds)) = (LOADS.get_ptr_mut(server), BOUNDS.get(server)) {
+        let bounds = Bounds(*bounds);
+        // SAFETY: a word of a map.
+        let now = unsafe { atomic::load(load) };
+        if !bounds.relieves(Load(now)) {
+            note_overload(load, Load(now.wrapping_add(Load::one(true))), bounds);
+        }
+    }
+}
+
 /// Counts one connection of a server less, which may relieve it.
 #[inline(always)]
 pub fn unbind(server: u32, difference: u64) {

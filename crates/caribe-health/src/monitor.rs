@@ -12,8 +12,6 @@ pub enum Presumption {
     Unknown,
     /// It serves: it leaves only after [`Timing::fall`] failures.
     Serving,
-    /// It was out: it must earn its place by [`Timing::rise`] good probes.
-    Failed,
 }
 
 /// How a probe ended, as far as it matters here.
@@ -71,7 +69,6 @@ impl Monitor {
             state: match presumption {
                 Presumption::Unknown => State::Unknown,
                 Presumption::Serving => State::Good { failures: 0 },
-                Presumption::Failed => State::Bad { successes: 0 },
             },
             reported: false,
             // An xorshift generator never leaves zero.

@@ -37,6 +37,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The same within what a process may open. A probe has three files at most (a program is
+    /// read by two pipes and waited for by a third descriptor; through a VIP it has two sockets),
+    /// so a quarter of them leaves the rest of the process as much.
+    #[must_use]
+    pub fn within(self, files: u64) -> Limits {
+        let quarter = usize::try_from(files / 4).unwrap_or(usize::MAX);
+        Limits {
+            probes_in_flight: self.probes_in_flight.min(quarter.max(1)),
+            ..self
+        }
+    }
+}
+
 /// What happens to the set of monitors.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MonitorsEvent {

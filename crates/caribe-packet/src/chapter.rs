@@ -36,6 +36,10 @@ pub enum Chapter {
     Remembering4 = 12,
     /// As [`Comparing6`](Self::Comparing6), for a service that remembers servers by destination.
     Remembering6 = 13,
+    /// An IPv4 packet of no connection and for no service, with `nat_icmp_send`.
+    Strays4 = 14,
+    /// An IPv6 packet of no connection and for no service, with `nat_icmp_send`.
+    Strays6 = 15,
 }
 
 impl Chapter {
@@ -55,6 +59,8 @@ impl Chapter {
         Chapter::Extended6,
         Chapter::Remembering4,
         Chapter::Remembering6,
+        Chapter::Strays4,
+        Chapter::Strays6,
     ];
 
     /// Name of the program in the object.
@@ -74,6 +80,8 @@ impl Chapter {
             Chapter::Extended6 => "extended6",
             Chapter::Remembering4 => "remembering4",
             Chapter::Remembering6 => "remembering6",
+            Chapter::Strays4 => "strays4",
+            Chapter::Strays6 => "strays6",
         }
     }
 }

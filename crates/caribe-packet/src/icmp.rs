@@ -65,6 +65,8 @@ pub enum Problem {
     TooBig(u16),
     /// What another router said of it: type and code.
     Relayed(u8, u8),
+    /// A NAT server's packet belongs to no connection: port unreachable.
+    Stray,
 }
 
 impl Problem {
@@ -76,6 +78,7 @@ impl Problem {
             Problem::TtlExceeded => 1 << 16,
             Problem::TooBig(mtu) => 2 << 16 | mtu as u32,
             Problem::Relayed(kind, code) => 3 << 16 | (kind as u32) << 8 | code as u32,
+            Problem::Stray => 4 << 16,
         }
     }
 
@@ -83,6 +86,7 @@ impl Problem {
     #[inline(always)]
     pub const fn unpack(number: u32) -> Self {
         match number >> 16 {
+            4 => Problem::Stray,
             3 => Problem::Relayed((number >> 8) as u8, number as u8),
             2 => Problem::TooBig(number as u16),
             1 => Problem::TtlExceeded,
@@ -113,7 +117,7 @@ pub fn error4(
         destination: quoted.source,
     });
     let (kind, code, rest) = match problem {
-        Problem::NoServer => (3, 3, [0; 4]),
+        Problem::NoServer | Problem::Stray => (3, 3, [0; 4]),
         Problem::TtlExceeded => (11, 0, [0; 4]),
         Problem::TooBig(mtu) => {
             let [high, low] = mtu.to_be_bytes();
@@ -147,7 +151,7 @@ pub fn error6(
     ip.source = quoted.destination;
     ip.destination = quoted.source;
     let (kind, code, rest) = match problem {
-        Problem::NoServer => (1, 4, [0; 4]),
+        Problem::NoServer | Problem::Stray => (1, 4, [0; 4]),
         Problem::TtlExceeded => (3, 0, [0; 4]),
         Problem::TooBig(mtu) => {
             let [high, low] = mtu.to_be_bytes();

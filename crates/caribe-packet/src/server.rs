@@ -62,6 +62,22 @@ pub const REMOTE_CHECKSUM: u8 = 0x80;
 /// The bits that tell how a tunnel wraps.
 pub const ENCAPSULATION: u8 = GUE | GRE | TUNNEL_CHECKSUM | REMOTE_CHECKSUM;
 
+/// Where a NAT server speaks from (`nat_icmp_send`): the key of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub struct NatEnd {
+    /// Address; IPv4 in the first four bytes.
+    pub address: [u8; 16],
+    /// Port, network order.
+    pub port: [u8; 2],
+    /// Protocol; 0 for the servers of a firewall mark, which take any.
+    pub protocol: u8,
+    /// Version of IP: 4 or 6.
+    pub version: u8,
+}
+
+const _: () = assert!(size_of::<NatEnd>() == 20);
+
 /// Connections of a server by IPVS's two classes, in one word: active in the upper half, inactive
 /// in the lower. It changes by atomic additions of the differences below; the highest bit says that
 /// the server is overloaded.
@@ -161,7 +177,21 @@ impl Bounds {
     }
 }
 
-/// Traffic of a server on one processor. Bytes are IP lengths before encapsulation.
+/// What went one way, on one processor. Bytes are IP lengths before encapsulation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Flow {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How many servers' counters a processor has in a row: a multiple of this many, so that two
+/// processors never share a cache line.
+pub const ROW: u32 = 8;
+
+/// Traffic of a server, over all processors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Traffic {

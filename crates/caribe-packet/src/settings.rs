@@ -51,8 +51,8 @@ pub struct Settings {
     pub wide_services: u32,
     /// Ticks without a change after which a set of servers of lblcr loses one.
     pub lblcr_expiration: u32,
-    /// Zero.
-    pub padding: u32,
+    /// Elements that each processor has in the arrays of traffic.
+    pub row: u32,
     /// Version of this layout and of the others in this crate: [`LAYOUT`].
     pub layout: u32,
 }
@@ -68,7 +68,7 @@ pub const ALL_PORTS: u32 = 1;
 pub const FTP: u32 = 1 << 1;
 
 /// Version of the maps' layouts. Pinned maps of another version are not adopted.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// Ticks in a window of the ICMP limit (about a second).
 pub const ICMP_WINDOW: u32 = 1 << 10;

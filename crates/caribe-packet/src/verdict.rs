@@ -74,12 +74,16 @@ verdicts! {
     DroppedExtensionHeader = "dropped_extension_header",
     /// The service has no server that takes new connections; the client is told by ICMP.
     AnsweredNoServer = "answered_no_server",
+    /// From a NAT server but part of no connection (`nat_icmp_send`); the server is told by ICMP.
+    AnsweredStray = "answered_stray",
     /// The TTL ran out here; the sender is told by ICMP.
     AnsweredTtl = "answered_ttl",
     /// Too big for the way to the server; the sender is told by ICMP.
     AnsweredTooBig = "answered_too_big",
     /// The service has no server that takes new connections, and ICMP is over its limit.
     DroppedNoServer = "dropped_no_server",
+    /// From a NAT server but part of no connection (`nat_icmp_send`), and no ICMP may be sent.
+    DroppedStray = "dropped_stray",
     /// The TTL ran out here, and ICMP is over its limit.
     DroppedTtl = "dropped_ttl",
     /// Too big for the way to the server, and no ICMP may be sent.

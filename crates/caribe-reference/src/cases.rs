@@ -1,5 +1,6 @@
 //! Scenarios with names: behaviour that is worth a case of its own, whatever random ones show.
 
+use crate::netfilter;
 use crate::network::{self, Family};
 use crate::scenario::{Chunk, Flags, Flow, MarkRule, Packet, Protocol, Scenario, Step};
 
@@ -14,11 +15,13 @@ pub struct Case {
 
 /// Numbers of cases begin here; those of random scenarios are below.
 const FIRST: u32 = 60_001;
+/// Numbers of lists of netfilter's rules begin here.
+const FIRST_LIST: u32 = 61_001;
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 17] = [
+    let cases: [(&str, Write); 20] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -42,9 +45,15 @@ pub fn cases() -> Vec<Case> {
             "sloppy_connections_assure_templates",
             sloppy_connections_assure_templates,
         ),
+        ("one_packet_overloads", one_packet_overloads),
+        ("refusals_in_order", refusals_in_order),
+        (
+            "template_of_a_server_that_comes_back",
+            template_of_a_server_that_comes_back,
+        ),
     ];
     let numbered = (FIRST..).zip(cases);
-    numbered
+    let mut cases: Vec<Case> = numbered
         .map(|(number, (name, write))| {
             let mut script = Script {
                 number,
@@ -58,12 +67,17 @@ pub fn cases() -> Vec<Case> {
                 scenario: Scenario {
                     number,
                     marks: script.marks,
+                    netfilter: None,
                     settings: script.settings,
                     steps: script.steps,
                 },
             }
         })
-        .collect()
+        .collect();
+    // Last, because a director needs what the kernel's tools made of them.
+    let lists = netfilter::scenarios(FIRST_LIST).into_iter();
+    cases.extend(lists.map(|(name, scenario)| Case { name, scenario }));
+    cases
 }
 
 /// The mark of a scenario that has one.
@@ -139,6 +153,13 @@ impl Script {
     fn connect(&mut self, vip: u8, client_ports: impl IntoIterator<Item = u16>) {
         for client_port in client_ports {
             self.client(marked(vip, client_port), Flags::SYN);
+        }
+    }
+
+    /// Connections to every VIP, one after the other.
+    fn connect_everywhere<const N: usize>(&mut self, client_ports: [u16; N]) {
+        for vip in 0..network::VIPS {
+            self.connect(vip, client_ports);
         }
     }
 
@@ -447,77 +468,44 @@ fn service_removed_with_connections(script: &mut Script) {
     script.client(tcp(1024), Flags::SYN);
 }
 
+/// Every destination has a server, until that has more than it should, is quiesced or removed.
 fn lblc_remembers_a_server(script: &mut Script) {
-    script.marked_service("lblc");
-    // Every destination gets a server of its own, and stays there.
-    for client_port in [1024, 1025] {
-        for vip in 0..network::VIPS {
-            script.connect(vip, [client_port]);
-        }
-    }
-    script.list();
-    // More active connections than weight, and others with room to spare: it is given up.
-    script.connect(0, 1026..1030);
-    script.list();
-    // It is idle again, and is not asked any more.
-    script.reset(0, 1024..1027);
-    script.connect(0, 1030..1032);
-    script.list();
-    // Who is quiesced is given up, by all destinations, and does not come back with its weight.
-    for weight in [0, 10] {
-        for server in [2, 3] {
-            script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
-        }
-        for vip in 0..network::VIPS {
-            script.connect(vip, [1032 + weight, 1033 + weight]);
-        }
-        script.list();
-    }
-    // The same of who is removed.
-    script.ipvsadm("-d -f F -r @1");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1050]);
-    }
-    script.ipvsadm("-a -f F -r @1 -m -w 100");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1051]);
-    }
+    crowd_quiesce_and_remove(script, "lblc");
 }
 
+/// Every destination has a set of servers: another one joins those that have more than they should,
+/// and who is quiesced or removed is asked again when it is back.
 fn lblcr_remembers_servers(script: &mut Script) {
-    script.marked_service("lblcr");
+    crowd_quiesce_and_remove(script, "lblcr");
+}
+
+fn crowd_quiesce_and_remove(script: &mut Script, scheduler: &str) {
+    script.marked_service(scheduler);
+    // Twice to every destination.
     for client_port in [1024, 1025] {
-        for vip in 0..network::VIPS {
-            script.connect(vip, [client_port]);
-        }
+        script.connect_everywhere([client_port]);
     }
     script.list();
-    // More active connections than weight, and others with room to spare: another one joins.
+    // More active connections than weight, while others have room to spare.
     script.connect(0, 1026..1030);
     script.list();
-    // The first one is idle again, and the least loaded of the two, whoever else has less to do.
+    // The first server is idle again, and has less to do than the one that came instead or joined.
     script.reset(0, 1024..1027);
     script.connect(0, 1030..1032);
     script.list();
-    // Who is quiesced is passed over, and is asked again with its weight.
+    // Two are quiesced, and get their weight back.
     for weight in [0, 10] {
         for server in [2, 3] {
             script.ipvsadm(&format!("-e -f F -r @{server} -m -w {weight}"));
         }
-        for vip in 0..network::VIPS {
-            script.connect(vip, [1032 + weight, 1033 + weight]);
-        }
+        script.connect_everywhere([1032 + weight, 1033 + weight]);
         script.list();
     }
-    // So is who is removed, once it is back.
+    // One is removed, and comes back.
     script.ipvsadm("-d -f F -r @1");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1050]);
-    }
+    script.connect_everywhere([1050]);
     script.ipvsadm("-a -f F -r @1 -m -w 100");
-    for vip in 0..network::VIPS {
-        script.connect(vip, [1051]);
-    }
+    script.connect_everywhere([1051]);
 }
 
 fn sloppy_connections_assure_templates(script: &mut Script) {
@@ -547,4 +535,51 @@ fn sloppy_connections_assure_templates(script: &mut Script) {
         script.client(flow, Flags::FIN_ACK);
         script.list();
     }
+}
+
+/// A datagram's connection counts while the datagram is on its way.
+fn one_packet_overloads(script: &mut Script) {
+    script.ipvsadm("-A -u V:53 -s rr");
+    for server in [1, 2, 3] {
+        script.ipvsadm(&format!("-a -u V:53 -r @{server}:53 -m"));
+    }
+    for client_port in 1024..1030 {
+        script.client(udp(client_port), Flags::NONE);
+    }
+    script.ipvsadm("-E -u V:53 -s rr -o");
+    // Two connections each: one more is too many for the first two, and only for a moment for the
+    // second.
+    for (server, bounds) in [(1, "-x 3 -y 2"), (2, "-x 3 -y 3"), (3, "-x 9")] {
+        script.ipvsadm(&format!("-e -u V:53 -r @{server}:53 -m {bounds}"));
+    }
+    for client_port in 1030..1040 {
+        script.client(udp(client_port), Flags::NONE);
+    }
+    script.list();
+}
+
+/// What is wrong in two ways is refused for what the kernel finds first.
+fn refusals_in_order(script: &mut Script) {
+    script.service(&["-m"]);
+    for service in ["V:80", "V:81"] {
+        for server in ["@1:80", "@2:80"] {
+            for command in ["-a", "-e"] {
+                script.ipvsadm(&format!("{command} -t {service} -r {server} -m -x 6 -y 7"));
+            }
+            script.ipvsadm(&format!("-d -t {service} -r {server}"));
+        }
+    }
+}
+
+/// The client's template is invalid then, and stays so.
+fn template_of_a_server_that_comes_back(script: &mut Script) {
+    script.ipvsadm("-A -t V:80 -s rr -p 600");
+    script.ipvsadm("-a -t V:80 -r @1:80 -m");
+    script.ipvsadm("-a -t V:80 -r @2:80 -m");
+    script.connect(0, 1024..1026);
+    script.ipvsadm("-d -t V:80 -r @2:80");
+    script.connect(0, 1026..1028);
+    script.ipvsadm("-a -t V:80 -r @2:80 -m");
+    script.connect(0, 1028..1030);
+    script.list();
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::deviations::{DEVIATIONS, Rule};
 use crate::listing::{Connection, Line, lines};
-use crate::play::{Observed, Said, Transcript};
+use crate::play::{Observed, Rules, Said, Transcript};
 use crate::scenario::Scenario;
 use crate::seen::Seen;
 
@@ -46,6 +46,9 @@ pub fn compare(
     reference: &Transcript,
     other: &Transcript,
 ) -> Option<Difference> {
+    if let Some(difference) = left_out(reference, other) {
+        return Some(difference);
+    }
     let (mut left, mut right) = (reference.observed.iter(), other.observed.iter());
     let mut view = View {
         scenario,
@@ -79,6 +82,27 @@ pub fn compare(
             }
         }
     }
+}
+
+/// Where the rules differ that no `mark` block stands for.
+fn left_out(reference: &Transcript, other: &Transcript) -> Option<Difference> {
+    let (Some(reference), Some(other)) = (&reference.rules, &other.rules) else {
+        return None;
+    };
+    if reference.left_out == other.left_out {
+        return None;
+    }
+    let lines = || (1..).zip(reference.text.lines());
+    let told = |by: &Rules| {
+        let named = lines().filter(|(number, _)| by.left_out.contains(number));
+        let named = named.map(|(number, line)| format!("line {number} without a block: {line}"));
+        named.collect::<Vec<_>>().join("\n")
+    };
+    Some(Difference {
+        step: 0,
+        reference: told(reference),
+        other: told(other),
+    })
 }
 
 /// What is compared of a scenario, at a point of it.
@@ -234,7 +258,7 @@ fn without_templates(lines: &mut Vec<Line>, clients: &BTreeSet<String>) {
     let mut counted = false;
     for line in lines {
         let Line::Text(text) = line else { continue };
-        if text.contains("-> RemoteAddress:Port") {
+        if text.starts_with("Prot LocalAddress:Port") {
             counted = text.contains("PersistConn");
         } else if counted && text.starts_with("  -> ") {
             let mut words: Vec<&str> = text.split_whitespace().collect();
@@ -325,7 +349,8 @@ mod tests {
     fn invalid_templates_are_left_out_with_their_number() {
         let persistent = |templates: u32| {
             format!(
-                "  -> RemoteAddress:Port            Weight    PersistConn ActiveConn InActConn\n\
+                "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn\n  \
+                 -> RemoteAddress:Port\n\
                  TCP  10.128.0.28:80 rr persistent 360\n  \
                  -> 10.2.0.16:80                 1         {templates}           1          0         \n\
                  IPVS connection entries\n"
@@ -361,6 +386,7 @@ mod tests {
         Scenario {
             number: 7,
             marks: Vec::new(),
+            netfilter: None,
             settings: Vec::new(),
             steps: Vec::new(),
         }
@@ -374,6 +400,7 @@ mod tests {
         };
         Transcript {
             number: 7,
+            rules: None,
             observed: vec![(0, Observed::Said(said))],
         }
     }

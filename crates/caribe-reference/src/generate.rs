@@ -38,6 +38,7 @@ pub fn generate(seed: u64, number: u32) -> Scenario {
     Scenario {
         number,
         marks: table.marks(),
+        netfilter: None,
         settings,
         steps,
     }
@@ -60,6 +61,7 @@ const SETTINGS: &[(&str, &[u32])] = &[
     ("conn_reuse_mode", &[0, 2, 3]),
     ("expire_quiescent_template", &[1]),
     ("sloppy_tcp", &[1]),
+    ("sloppy_sctp", &[1]),
     ("secure_tcp", &[3]),
 ];
 
@@ -157,12 +159,14 @@ mod tests {
             "-S -n",
             "mark TCP",
             "mark UDP",
+            "mark SCTP",
             "--sctp-service 10.",
             "--sctp-service [",
             "sends SCTP",
             "(SCTP to",
             "secure_tcp",
             "sloppy_tcp",
+            "sloppy_sctp",
             "conn_reuse_mode",
             "expire_quiescent_template",
         ] {

@@ -15,8 +15,9 @@ use caribe_lab::guest::{Guest, Initramfs, Kernel};
 use caribe_lab::wait;
 use nix::sched::{CloneFlags, unshare};
 
+use crate::netfilter;
 use crate::network;
-use crate::play::{Director, Said, Transcript, ip_batch, play, restore, run};
+use crate::play::{Director, Rules, Said, Transcript, ip_batch, play, restore, succeed};
 use crate::scenario::Scenario;
 use crate::wire::Wire;
 use crate::{GuestError, PlayError};
@@ -48,6 +49,13 @@ const MODULES: &[&str] = &[
     "ip_vs_lblc",
     "ip_vs_lblcr",
     "nf_tables",
+    // What the rules of iptables are made of.
+    "nft_compat",
+    "xt_mark",
+    "xt_tcpudp",
+    "xt_multiport",
+    "xt_comment",
+    "xt_sctp",
 ];
 
 /// Loaded when this machine's kernel has SCTP, too: packets that are nobody's go to the director's
@@ -105,6 +113,7 @@ fn play_in_guest(
     for name in ["ipvsadm", "ip", "nft"] {
         files.program(&Path::new("/bin").join(name), &find(name)?)?;
     }
+    netfilter::add_tools(&mut files, &find(netfilter::IPTABLES)?)?;
     let mut insert = String::new();
     let mut modules = MODULES.to_vec();
     if Path::new(HAS_SCTP).exists() {
@@ -165,6 +174,7 @@ fn find(name: &'static str) -> Result<PathBuf, GuestError> {
 pub fn agent() -> Result<(), PlayError> {
     let text =
         fs::read_to_string(SCENARIOS).map_err(PlayError::system(format!("read {SCENARIOS}")))?;
+    set_sysctls(OF_ALL_NAMESPACES)?;
     let mut console = std::io::stdout().lock();
     for line in text.lines() {
         let unreadable = |error: serde_json::Error| PlayError::Unreadable {
@@ -182,15 +192,26 @@ pub fn agent() -> Result<(), PlayError> {
 /// Plays one in a network namespace of its own, where ip_vs is new.
 fn play_here(scenario: &Scenario) -> Result<Transcript, PlayError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(PlayError::system("make a network namespace"))?;
-    for (key, value) in SYSCTLS {
-        let path = format!("/proc/sys/net/{key}");
-        let written = fs::write(&path, value);
-        written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
-    }
+    set_sysctls(SYSCTLS)?;
     let wire = Wire::open()?;
     ip_batch(&(network::commands() + &network::vip_commands("add", scenario.number)))?;
     play(scenario, &wire, &mut KernelDirector)
 }
+
+fn set_sysctls(values: &[(&str, &str)]) -> Result<(), PlayError> {
+    for (key, value) in values {
+        let path = format!("/proc/sys/net/{key}");
+        let written = fs::write(&path, value);
+        written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
+    }
+    Ok(())
+}
+
+/// What Debian's kernel has once for all network namespaces.
+const OF_ALL_NAMESPACES: &[(&str, &str)] = &[
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
+];
 
 /// A router that says what it has to say, at once and as often as it has to.
 const SYSCTLS: &[(&str, &str)] = &[
@@ -214,14 +235,17 @@ impl Director for KernelDirector {
         restore(Command::new("ipvsadm"), lines)
     }
 
-    fn begin(&mut self, scenario: &Scenario) -> Result<(), PlayError> {
+    fn begin(&mut self, scenario: &Scenario) -> Result<Option<Rules>, PlayError> {
         for (key, value) in &scenario.settings {
             let path = format!("/proc/sys/net/ipv4/vs/{key}");
             let written = fs::write(&path, value.to_string());
             written.map_err(PlayError::system(format!("write `{value}` to {path}")))?;
         }
+        if let Some(netfilter) = &scenario.netfilter {
+            return netfilter::load(netfilter).map(Some);
+        }
         if scenario.marks.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut rules = String::from(
             "add table inet marks\n\
@@ -241,7 +265,8 @@ impl Director for KernelDirector {
                 network::mark(scenario.number, rule.mark),
             );
         }
-        run(Command::new("nft").args(["-f", "-"]), &rules)
+        succeed(Command::new("nft").args(["-f", "-"]), &rules)?;
+        Ok(None)
     }
 
     fn settle(&mut self) -> Result<(), PlayError> {

@@ -24,12 +24,13 @@ pub trait Director {
     /// That ipvsadm could not be run; not that it refused a command.
     fn ipvsadm(&mut self, lines: &[&str]) -> Result<Said, PlayError>;
 
-    /// Prepares for a scenario: its marks, on an empty table with the usual timeouts.
+    /// Prepares for a scenario: its marks, on an empty table with the usual timeouts. Gives the
+    /// rules of netfilter that are in force, if the scenario has some.
     ///
     /// # Errors
     ///
     /// What could not be prepared.
-    fn begin(&mut self, scenario: &Scenario) -> Result<(), PlayError>;
+    fn begin(&mut self, scenario: &Scenario) -> Result<Option<Rules>, PlayError>;
 
     /// Returns when all that was said to the director is in force.
     ///
@@ -67,11 +68,22 @@ pub enum Observed {
     NoAnswer,
 }
 
+/// Rules of netfilter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// As its own tools save them.
+    pub text: String,
+    /// Lines of those that are not in force, because no `mark` block stands for them.
+    pub left_out: Vec<usize>,
+}
+
 /// All that was seen of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
     /// The scenario's number.
     pub number: u32,
+    /// The rules of netfilter that gave packets their marks.
+    pub rules: Option<Rules>,
     /// By the number of the (last) step that it was seen of; the closing listings come after the
     /// last step.
     pub observed: Vec<(usize, Observed)>,
@@ -100,7 +112,7 @@ pub fn play(
     wire: &Wire,
     director: &mut dyn Director,
 ) -> Result<Transcript, PlayError> {
-    director.begin(scenario)?;
+    let rules = director.begin(scenario)?;
     let mut player = Player {
         scenario,
         wire,
@@ -108,6 +120,7 @@ pub fn play(
         servers: HashMap::new(),
         transcript: Transcript {
             number: scenario.number,
+            rules,
             observed: Vec::new(),
         },
     };
@@ -232,18 +245,26 @@ fn translated(seen: &[Seen], family: Family) -> Option<(u8, SocketAddr)> {
 ///
 /// That it could not be run.
 pub fn restore(mut ipvsadm: Command, lines: &[&str]) -> Result<Said, PlayError> {
-    let action = || format!("run {ipvsadm:?}", ipvsadm = "ipvsadm -R");
-    let mut child = ipvsadm
-        .arg("-R")
+    run(ipvsadm.arg("-R"), &(lines.join("\n") + "\n"))
+}
+
+/// Runs a program with this on its standard input.
+///
+/// # Errors
+///
+/// That it could not be run; not that it failed.
+pub fn run(command: &mut Command, input: &str) -> Result<Said, PlayError> {
+    let line = format!("{command:?}");
+    let action = || format!("run {line}");
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(PlayError::system(action()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        let text = lines.join("\n") + "\n";
-        match stdin.write_all(text.as_bytes()) {
-            // It ends at a line that is wrong, and does not read the others.
+        match stdin.write_all(input.as_bytes()) {
+            // It ended, at words that are wrong, and does not read the others.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
             other => other.map_err(PlayError::system(action()))?,
         }
@@ -258,29 +279,15 @@ pub fn restore(mut ipvsadm: Command, lines: &[&str]) -> Result<Said, PlayError> 
     })
 }
 
-/// Runs a program that must succeed, with this on its standard input.
-pub(crate) fn run(command: &mut Command, input: &str) -> Result<(), PlayError> {
-    let line = format!("{command:?}");
-    let action = || format!("run {line}");
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(PlayError::system(action()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        let written = stdin.write_all(input.as_bytes());
-        written.map_err(PlayError::system(action()))?;
-    }
-    let output = child
-        .wait_with_output()
-        .map_err(PlayError::system(action()))?;
-    if output.status.success() {
-        return Ok(());
+/// Runs a program that must succeed, with this on its standard input; what it printed.
+pub(crate) fn succeed(command: &mut Command, input: &str) -> Result<String, PlayError> {
+    let said = run(command, input)?;
+    if said.code == Some(0) {
+        return Ok(said.out);
     }
     Err(PlayError::Failed {
-        command: line,
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        command: format!("{command:?}"),
+        said: said.error,
     })
 }
 
@@ -290,5 +297,5 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<(), PlayError> {
 ///
 /// What `ip` said.
 pub fn ip_batch(commands: &str) -> Result<(), PlayError> {
-    run(Command::new("ip").args(["-batch", "-"]), commands)
+    succeed(Command::new("ip").args(["-batch", "-"]), commands).map(drop)
 }

@@ -14,6 +14,8 @@ pub struct Scenario {
     pub number: u32,
     /// Packets that get a firewall mark before they are balanced.
     pub marks: Vec<MarkRule>,
+    /// What gives packets their marks instead: rules as netfilter's own tools load them.
+    pub netfilter: Option<Netfilter>,
     /// IPVS's sysctls that differ from their defaults: keys of `lvs.cf` have the same names.
     pub settings: Vec<(String, u32)>,
     /// What happens, in order.
@@ -33,6 +35,31 @@ pub struct MarkRule {
     pub port: u16,
     /// Which of the scenario's marks: 1 to [`network::MARKS`].
     pub mark: u8,
+}
+
+/// Lists of rules, and the tool that tells afterwards what is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Netfilter {
+    /// What is loaded, in order.
+    pub lists: Vec<(Tool, String)>,
+    /// By which it is saved, one after the other.
+    pub saved_by: Vec<Tool>,
+}
+
+impl Netfilter {
+    /// In the comment of rules that no `mark` block can stand for.
+    pub const NO_BLOCK: &'static str = "no block";
+}
+
+/// A tool that loads netfilter's rules and saves them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tool {
+    /// `iptables-restore` and `iptables-save`.
+    Iptables,
+    /// `ip6tables-restore` and `ip6tables-save`.
+    Ip6tables,
+    /// `nft`.
+    Nft,
 }
 
 /// One thing that happens.
@@ -273,6 +300,9 @@ impl fmt::Display for Scenario {
             let mark = network::mark(self.number, rule.mark);
             writeln!(f, "mark {protocol} to {vip} port {port} with {mark}")?;
         }
+        for (tool, list) in self.netfilter.iter().flat_map(|it| &it.lists) {
+            writeln!(f, "{tool:?} loads:\n{list}")?;
+        }
         for (key, value) in &self.settings {
             writeln!(f, "{key} = {value}")?;
         }
@@ -379,6 +409,7 @@ mod tests {
         let scenario = Scenario {
             number: 1,
             marks: Vec::new(),
+            netfilter: None,
             settings: Vec::new(),
             steps: vec![
                 step("-A -t 10.128.0.4:80 -s rr"),

@@ -122,6 +122,7 @@ mod tests {
         let scenario = Scenario {
             number: 0,
             marks: Vec::new(),
+            netfilter: None,
             settings: Vec::new(),
             steps: (0..length).map(step).collect(),
         };

@@ -17,7 +17,7 @@ use crate::processors::Sides;
 pub(crate) const PORT: u16 = 80;
 
 /// A network of servers that answer, and one of servers that nobody is.
-const ANSWERING: &str = "10.96.0.0/14";
+pub(crate) const ANSWERING: &str = "10.96.0.0/14";
 const ABSENT: &str = "10.100.0.0/16";
 
 /// The hosts.
@@ -69,9 +69,13 @@ pub(crate) fn server(number: u32) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::from(network | number), PORT))
 }
 
-/// The number of an answering server.
-pub(crate) fn number(address: Ipv4Addr) -> u32 {
-    u32::from(address) - u32::from(Ipv4Addr::new(10, 96, 0, 0))
+/// The number of an answering server; other addresses have none.
+pub(crate) fn number(address: Ipv4Addr) -> Option<u32> {
+    const FIRST: u32 = u32::from_be_bytes([10, 96, 0, 0]);
+    const HOSTS: u32 = 1 << (32 - 14);
+    u32::from(address)
+        .checked_sub(FIRST)
+        .filter(|number| *number < HOSTS)
 }
 
 /// The address of a server that nobody is, up to 65,535: packets to it vanish.
@@ -124,7 +128,21 @@ mod tests {
             let SocketAddr::V4(address) = server(this) else {
                 panic!("an IPv4 address");
             };
-            assert_eq!(number(*address.ip()), this);
+            assert_eq!(number(*address.ip()), Some(this));
         }
+    }
+
+    /// Checks of servers that are not there are seen on the wire, too, and are not to be counted
+    /// among those of servers that answer.
+    #[test]
+    fn only_answering_servers_have_a_number() {
+        for address in [absent(0), absent(65_535)] {
+            let SocketAddr::V4(address) = address else {
+                panic!("an IPv4 address");
+            };
+            assert_eq!(number(*address.ip()), None);
+        }
+        assert_eq!(number(Ipv4Addr::new(10, 95, 0, 2)), None);
+        assert_eq!(number(Ipv4Addr::new(10, 99, 255, 255)), Some(262_143));
     }
 }

@@ -35,14 +35,20 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts the thread on the director's processor, with nothing to watch.
     pub(crate) fn start(bed: &Bed, limits: Limits) -> Result<Watch> {
+        bed.director.run(|| {
+            // What is started here inherits both the namespace and the processor.
+            pin(0, bed.sides.measured)?;
+            Watch::start_here(limits)
+        })?
+    }
+
+    /// Starts the thread where the caller is.
+    pub(crate) fn start_here(limits: Limits) -> Result<Watch> {
         const NAME: &str = "monitors";
         // Those of former monitors may still be on their way out.
         let former = Used::threads(NAME)?;
-        let (handle, reports) = bed.director.run(|| -> Result<_> {
-            // What is started here inherits both the namespace and the processor.
-            pin(0, bed.sides.measured)?;
-            spawn(Clock::start(), limits, 1).context("cannot start the monitors")
-        })??;
+        let monitors = spawn(Clock::start(), limits, 1);
+        let (handle, reports) = monitors.context("cannot start the monitors")?;
         let deadline = Deadline::after(Duration::from_secs(5));
         let used = loop {
             let now = Used::threads(NAME)?;
@@ -68,10 +74,21 @@ impl Watch {
         targets: impl Iterator<Item = SocketAddr>,
         interval: Duration,
     ) {
-        let check = Arc::new(match kind {
+        let check = match kind {
             Kind::Tcp => Check::Tcp(TcpCheck::default()),
             Kind::Http => Check::Http(HttpCheck::default()),
-        });
+        };
+        self.add_check(check, targets, interval);
+    }
+
+    /// Begins to watch these servers by a check.
+    pub(crate) fn add_check(
+        &self,
+        check: Check,
+        targets: impl Iterator<Item = SocketAddr>,
+        interval: Duration,
+    ) {
+        let check = Arc::new(check);
         let name = MonitorName::from(check.kind());
         for target in targets {
             let settings = Settings {

@@ -28,12 +28,14 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn start(host: &Host, processor: usize) -> Result<Listener> {
-        let socket = host.run(|| -> Result<TcpListener> {
-            let socket = TcpListener::bind(("0.0.0.0", PORT)).context("cannot listen")?;
-            listen(&socket, Backlog::MAXALLOWABLE).context("cannot listen to so many")?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        })??;
+        host.run(|| Listener::start_here(processor))?
+    }
+
+    /// The same where the caller is.
+    pub(crate) fn start_here(processor: usize) -> Result<Listener> {
+        let socket = TcpListener::bind(("0.0.0.0", PORT)).context("cannot listen")?;
+        listen(&socket, Backlog::MAXALLOWABLE).context("cannot listen to so many")?;
+        socket.set_nonblocking(true)?;
         let ends = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ends);
         let thread = std::thread::Builder::new()

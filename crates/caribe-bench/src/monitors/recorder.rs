@@ -1,5 +1,5 @@
-//! Notes when each server is asked: every SYN that reaches the servers' host, with the time at
-//! which the kernel received it.
+//! Notes when each server that answers is asked: every SYN for one that reaches the servers' host,
+//! with the time at which the kernel received it.
 //!
 //! Not the connections that servers accept, since some checkers never complete the handshake:
 //! HAProxy answers the server's SYN-ACK with a reset.
@@ -144,7 +144,7 @@ fn serve(
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
         let syn = next(socket)?;
-        if let Some((target, moment)) = syn
+        if let Some((Some(target), moment)) = syn
             && let Some(began) = began
             && let Some(at) = moment.checked_sub(began)
             && ends.is_none_or(|ends| moment < ends)
@@ -161,8 +161,8 @@ fn serve(
     }
 }
 
-/// The next SYN: the server that it is for, and when it came.
-fn next(socket: &OwnedFd) -> Result<Option<(u32, Duration)>> {
+/// The next SYN: the server that it is for, if that is one that answers, and when it came.
+fn next(socket: &OwnedFd) -> Result<Option<(Option<u32>, Duration)>> {
     let mut headers = [0; 40];
     let mut buffers = [IoSliceMut::new(&mut headers)];
     let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);

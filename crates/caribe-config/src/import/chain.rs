@@ -8,7 +8,7 @@ use super::rule::Rule;
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     pub(super) name: String,
-    /// Where the packets of clients come to it; for others the reason why they do not.
+    /// Where the packets of clients come to it on their way to IPVS, if they do.
     pub(super) entry: Option<Entry>,
     pub(super) rules: Vec<Found>,
 }
@@ -26,6 +26,16 @@ pub(super) struct Entry {
 pub(super) enum Hook {
     Prerouting,
     Input,
+}
+
+impl Entry {
+    /// A chain of this hook and priority; `None` if IPVS takes its packets before. The kernel's
+    /// does so at the hook of input, one step before `srcnat`. Of a chain at this very step nobody
+    /// can tell.
+    pub(super) fn before_ipvs(hook: Hook, priority: i32) -> Option<Entry> {
+        const IPVS: i32 = 99;
+        (hook < Hook::Input || priority < IPVS).then_some(Entry { hook, priority })
+    }
 }
 
 /// A rule as it was found.
@@ -48,6 +58,7 @@ pub(super) enum Found {
 pub(super) fn in_order(mut chains: Vec<Chain>) -> (Vec<Rule>, Vec<Untranslated>) {
     // Chains without an entry come last: none of their rules is translated.
     chains.sort_by_key(|chain| (chain.entry.is_none(), chain.entry));
+    refuse_what_no_order_is_told_of(&mut chains);
     let mut rules = Vec::new();
     let mut untranslated = Vec::new();
     for chain in chains {
@@ -87,6 +98,44 @@ pub(super) fn in_order(mut chains: Vec<Chain>) -> (Vec<Rule>, Vec<Untranslated>)
     (rules, untranslated)
 }
 
+/// Of two chains of one hook and priority the kernel passes the one first that came last, which the
+/// text does not tell. Rules there that mark the same packets otherwise have no order.
+fn refuse_what_no_order_is_told_of(chains: &mut [Chain]) {
+    let mut unordered = Vec::new();
+    for same in chains.chunk_by(|left, right| left.entry.is_some() && left.entry == right.entry) {
+        for (at, chain) in same.iter().enumerate() {
+            let others = || same[at + 1..].iter().flat_map(Chain::marking);
+            for rule in chain.marking() {
+                for other in others().filter(|other| rule.contradicts(other)) {
+                    unordered.extend([rule.line, other.line]);
+                }
+            }
+        }
+    }
+    let rules = chains.iter_mut().flat_map(|chain| &mut chain.rules);
+    for found in rules {
+        if let Found::Marks { rule, text, .. } = &*found
+            && unordered.contains(&rule.line)
+        {
+            *found = Found::Refused(Untranslated::new(
+                rule.line,
+                text,
+                "a chain of the same hook and priority marks some of its packets otherwise, and \
+                 the order of the two is not told",
+            ));
+        }
+    }
+}
+
+impl Chain {
+    fn marking(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter_map(|found| match found {
+            Found::Marks { rule, .. } => Some(rule),
+            Found::Refused(_) | Found::Ends { .. } => None,
+        })
+    }
+}
+
 fn not_passed(chain: Chain, untranslated: &mut Vec<Untranslated>) {
     for found in chain.rules {
         match found {
@@ -94,7 +143,8 @@ fn not_passed(chain: Chain, untranslated: &mut Vec<Untranslated>) {
                 rule.line,
                 &text,
                 format!(
-                    "the packets of clients do not pass chain {} by themselves",
+                    "the packets of clients do not pass chain {} by themselves before IPVS takes \
+                     them",
                     super::shown_rule(&chain.name)
                 ),
             )),

@@ -64,13 +64,15 @@ fn entry(table: &str, chain: &str) -> Option<Entry> {
         "INPUT" => Hook::Input,
         _ => return None,
     };
-    let priority = match table {
-        "raw" => -300,
-        "mangle" => -150,
-        "nat" => -100,
+    let priority = match (table, hook) {
+        ("raw", _) => -300,
+        ("mangle", _) => -150,
+        ("nat", Hook::Prerouting) => -100,
+        ("nat", Hook::Input) => 100,
+        ("security", _) => 50,
         _ => 0,
     };
-    Some(Entry { hook, priority })
+    Entry::before_ipvs(hook, priority)
 }
 
 /// What a rule does about marks, if anything.

@@ -167,5 +167,5 @@ fn entry(family: Family, tokens: &[Token<'_>]) -> Option<Entry> {
         Some("-") => base - offset,
         _ => base,
     };
-    Some(Entry { hook, priority })
+    Entry::before_ipvs(hook, priority)
 }

@@ -25,6 +25,28 @@ pub(super) struct Rule {
     pub(super) comment: Option<String>,
 }
 
+impl Rule {
+    /// Gives some packet another mark than the other does.
+    pub(super) fn contradicts(&self, other: &Rule) -> bool {
+        let networks = || {
+            let mut own = self.networks.iter();
+            own.any(|own| other.networks.iter().any(|other| own.meets(*other)))
+        };
+        let same = |own: &Option<Protocol>, other: &Option<Protocol>| {
+            own.is_none() || other.is_none() || own == other
+        };
+        let protocols = || {
+            let mut own = self.protocols.iter();
+            own.any(|own| other.protocols.iter().any(|other| same(own, other)))
+        };
+        let ports = || match (&self.ports, &other.ports) {
+            (Some(own), Some(other)) => own.meets(other),
+            _ => true,
+        };
+        self.mark != other.mark && networks() && protocols() && ports()
+    }
+}
+
 /// A block, made from one rule or from several that stand one behind the other and differ in
 /// their ports.
 struct Block {

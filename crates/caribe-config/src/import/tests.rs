@@ -167,6 +167,111 @@ fn a_field_that_is_asked_for_twice_is_not_translated() {
     }
 }
 
+/// Marks of the blocks in order, and lines without one.
+fn outcome(text: &str) -> (Vec<String>, Vec<usize>) {
+    let imported = marks(text.as_bytes()).expect("netfilter's");
+    legal(&imported);
+    let lines = imported.blocks.lines();
+    let marks = lines.filter_map(|line| line.trim().strip_prefix("mark = "));
+    let untranslated = imported.untranslated.iter();
+    (
+        marks.map(str::to_owned).collect(),
+        untranslated.map(|rule| rule.line).collect(),
+    )
+}
+
+#[test]
+fn what_comes_behind_ipvs_marks_in_vain() {
+    let chain = |hook: &str, priority: &str| {
+        format!(
+            "table inet a {{\nchain b {{\ntype filter hook {hook} priority {priority}; policy \
+             accept;\nmeta mark set 1\n}}\n}}\n"
+        )
+    };
+    for (hook, priority) in [
+        ("input", "98"),
+        ("input", "security"),
+        ("prerouting", "300"),
+    ] {
+        assert_eq!(
+            outcome(&chain(hook, priority)).1,
+            [0; 0],
+            "{hook} {priority}"
+        );
+    }
+    for priority in ["99", "100", "security + 50", "300"] {
+        assert_eq!(outcome(&chain("input", priority)).1, [4], "{priority}");
+    }
+    for (table, chain, untranslated) in [
+        ("nat", "INPUT", 1),
+        ("nat", "PREROUTING", 0),
+        ("mangle", "INPUT", 0),
+        ("security", "INPUT", 0),
+    ] {
+        let text = format!("*{table}\n-A {chain} -p tcp -j MARK --set-mark 1\nCOMMIT\n");
+        assert_eq!(outcome(&text).1.len(), untranslated, "{table} {chain}");
+    }
+}
+
+#[test]
+fn chains_of_one_priority_have_no_order() {
+    let text = |family: &str, rules: [&str; 2]| {
+        let chain = |name: &str, rule: &str| {
+            format!(
+                "table {family} {name} {{\nchain c {{\ntype filter hook prerouting priority \
+                 mangle;\n{rule}\nudp dport 1 meta mark set 9\n}}\n}}\n"
+            )
+        };
+        chain("a", rules[0]) + &chain("b", rules[1])
+    };
+    let rules = [
+        "ip daddr 192.0.2.0/24 tcp dport 80-90 meta mark set 1",
+        "ip daddr 192.0.2.1 meta l4proto { tcp, udp } th dport 90 meta mark set 2",
+    ];
+    assert_eq!(outcome(&text("ip", rules)).1, [4, 11]);
+    for other in [
+        "ip daddr 192.0.2.1 tcp dport 90 meta mark set 1",
+        "ip daddr 192.0.2.1 tcp dport 91 meta mark set 2",
+        "ip daddr 192.0.2.1 udp dport 90 meta mark set 2",
+        "ip daddr 192.0.3.1 tcp dport 90 meta mark set 2",
+        "ip6 daddr ::/0 tcp dport 90 meta mark set 2",
+    ] {
+        let (_, untranslated) = outcome(&text("inet", [rules[0], other]));
+        assert_eq!(untranslated, [0; 0], "{other}");
+    }
+    let ordered = text("ip", rules).replacen("mangle", "mangle + 1", 1);
+    assert_eq!(outcome(&ordered).0, ["2", "2", "9", "1", "9"]);
+}
+
+/// As nft lists `--dport :22` of iptables.
+#[test]
+fn open_ranges_of_ports() {
+    let ports = |written: &str| {
+        let text = format!(
+            "table ip a {{\nchain b {{\ntype filter hook input priority 0;\nudp dport {written} \
+             meta mark set 1\n}}\n}}\n"
+        );
+        let imported = marks(text.as_bytes()).expect("nft's");
+        legal(&imported);
+        let mut lines = imported.blocks.lines();
+        lines
+            .find_map(|line| line.trim().strip_prefix("port = "))
+            .map(str::to_owned)
+    };
+    for (written, expected) in [
+        ("<= 22", Some("0-22")),
+        ("< 22", Some("0-21")),
+        ("> 65000", Some("65001-65535")),
+        (">= 65535", Some("65535")),
+        ("< 0", None),
+        ("> 65535", None),
+        ("<= x", None),
+        ("!= 22", None),
+    ] {
+        assert_eq!(ports(written).as_deref(), expected, "{written}");
+    }
+}
+
 #[test]
 fn other_texts_are_refused() {
     for text in ["", "hello\n", "virtual a {\n}\n", "\0\u{1}"] {

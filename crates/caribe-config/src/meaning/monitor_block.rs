@@ -54,10 +54,7 @@ impl Interpreter<'_, '_> {
     fn probe(&mut self, block: &Section<'_>) -> Option<Probe> {
         let text = |key: &str| block.text(key);
         Some(match block.name() {
-            "tcp" => Probe::Tcp {
-                send: bytes(block, "send"),
-                expect: self.expectation(block)?,
-            },
+            "tcp" => self.tcp(block)?,
             "http" => Probe::Http(Box::new(http(block, None)?)),
             "https" => {
                 let tls = self.tls(block)?;
@@ -93,6 +90,27 @@ impl Interpreter<'_, '_> {
                 send: bytes(block, "send"),
             },
             _ => return None, // an unknown kind, which is reported
+        })
+    }
+
+    fn tcp(&mut self, block: &Section<'_>) -> Option<Probe> {
+        let (send, expect) = (bytes(block, "send"), self.expectation(block)?);
+        let is_half = block.word("handshake") != Some("full");
+        let talks = send.is_some() || expect.is_some();
+        if is_half && talks && block.get("handshake").is_some() {
+            self.report
+                .warning(
+                    block.span("handshake"),
+                    "handshake-unused",
+                    "`handshake = half` has no effect with `send` or `expect`: they take a \
+                     whole connection",
+                )
+                .hint("remove `handshake`, or the other keys");
+        }
+        Some(if is_half && !talks {
+            Probe::Syn
+        } else {
+            Probe::Tcp { send, expect }
         })
     }
 

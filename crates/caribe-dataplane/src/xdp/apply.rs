@@ -42,6 +42,7 @@ impl XdpDataplane {
         self.torn = false;
         self.live.become_different(plan.difference);
         self.put_wide_services(self.live.wide_services());
+        self.put_nat_ends()?;
         Ok(Applied {
             changes: plan.changes,
         })
@@ -82,7 +83,7 @@ impl XdpDataplane {
             } => {
                 if *fresh {
                     self.maps.loads.write(*index, &0);
-                    self.maps.close_traffic(*index, None)?;
+                    self.maps.close_traffic(*index, None);
                 }
                 let word = encoding::roster_word(*sequence, server.weights);
                 self.maps.roster.write(*index, &word);
@@ -90,7 +91,10 @@ impl XdpDataplane {
                 self.put_server(*index, *service, server);
                 Ok(())
             }
-            Step::CloseTraffic { index, service } => self.close_traffic(*index, *service),
+            Step::CloseTraffic { index, service } => {
+                self.close_traffic(*index, *service);
+                Ok(())
+            }
             Step::EditServer { index, server } => {
                 let word = self.maps.roster.read(*index);
                 let (sequence, _) = encoding::from_roster_word(word, 0);
@@ -113,7 +117,10 @@ impl XdpDataplane {
                 self.maps.policies.write(*id, &policies::encode(terms));
                 Ok(())
             }
-            Step::OpenLedger(service) => self.maps.open_ledger(*service),
+            Step::OpenLedger(service) => {
+                self.maps.open_ledger(*service);
+                Ok(())
+            }
             Step::PutRun { run, slots } => {
                 for (at, slot) in (run.base..).zip(slots) {
                     self.maps.slots.write(at, slot);
@@ -170,14 +177,10 @@ impl XdpDataplane {
 
     /// Clears a discarded server's traffic. Its service keeps the sum, unless it is an orphan: then
     /// that service is gone, and another one may have its key.
-    pub(super) fn close_traffic(
-        &mut self,
-        index: u32,
-        service: Option<u32>,
-    ) -> Result<(), DataplaneError> {
+    pub(super) fn close_traffic(&mut self, index: u32, service: Option<u32>) {
         let owner = self.maps.servers.read(index).service;
         let service = service.filter(|service| *service == owner);
-        self.maps.close_traffic(index, service)
+        self.maps.close_traffic(index, service);
     }
 
     /// Writes how many connections a server takes. When that changes, the connections that it has

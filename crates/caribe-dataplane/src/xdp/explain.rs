@@ -49,7 +49,7 @@ pub struct Explainer {
 type TraceWords = [u64; size_of::<Trace>() / 8];
 
 /// Maps of which the programs that explain have their own.
-const OWN: [&str; 2] = ["COUNTERS", "TRAFFIC"];
+const OWN: &str = "COUNTERS";
 
 impl XdpDataplane {
     /// Where the data plane is pinned.
@@ -72,14 +72,12 @@ impl Explainer {
         let mut loader = EbpfLoader::new();
         loader.override_global("EXPLAIN", &1u32, true);
         for shape in sizes.shapes() {
-            if OWN.contains(&shape.name) {
+            if shape.name == OWN {
                 continue;
             }
             loader.map_max_entries(shape.name, shape.entries);
             loader.map_pin_path(shape.name, directory.join(shape.name));
         }
-        // No server has index 0: traffic is counted nowhere.
-        loader.map_max_entries("TRAFFIC", 1);
         loader.map_max_entries("FRAGMENTS", 256);
         let mut ebpf = loader
             .load(object::BYTES)

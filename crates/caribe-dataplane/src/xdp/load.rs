@@ -72,7 +72,7 @@ impl XdpDataplane {
     }
 
     fn start(options: &Options, pins: Pins, sizes: Sizes) -> Result<Self, OpenError> {
-        let memory = sizes.memory(processors()?);
+        let memory = sizes.memory();
         tracing::info!(
             connections = options.connections,
             services = options.services,
@@ -194,13 +194,13 @@ fn chapters(ebpf: &mut Ebpf) -> Result<&mut Map, DataplaneError> {
         .map_err(kernel(format!("open the map {}", object::CHAPTERS)))
 }
 
-/// Tells of an error while cleaning up after another error, which is the one to be returned.
-/// Processors that the kernel keeps counters for.
-pub(super) fn processors() -> Result<u64, DataplaneError> {
+/// Processors that the machine may have: their numbers are below this one.
+fn processors() -> Result<u32, DataplaneError> {
     let count = aya::util::nr_cpus().map_err(|(path, error)| kernel(format!("read {path}"))(error));
-    Ok(count? as u64)
+    u32::try_from(count?).map_err(kernel("count the processors"))
 }
 
+/// Tells of an error while cleaning up after another error, which is the one to be returned.
 fn remove_after(removed: Result<(), DataplaneError>) {
     if let Err(error) = removed {
         tracing::error!(%error, "could not clean up after a start that failed");
@@ -242,7 +242,11 @@ fn sizes(options: &Options) -> Result<Sizes, OpenError> {
         // A service changes its cursor with each change, and the former ones rest for a second.
         cursors: options.services * 4 + 1,
     };
-    Ok(Sizes { room, buckets })
+    Ok(Sizes {
+        room,
+        buckets,
+        processors: processors()?,
+    })
 }
 
 /// Looks at the pins without touching them.
@@ -294,6 +298,7 @@ fn pinned_sizes(pins: &Pins) -> Result<Sizes, String> {
             cursors: entries("CURSORS")? / CURSOR_WORDS,
         },
         buckets: entries("TAGS4")?,
+        processors: processors().map_err(|error| error.to_string())?,
     };
     if sizes.buckets > u32::MAX / WAYS || sizes.room.cursors > u32::MAX / CURSOR_WORDS {
         return Err("its maps are larger than any that Caribe makes".to_owned());
@@ -344,7 +349,7 @@ fn settings(options: &Options, sizes: Sizes) -> Result<Settings, DataplaneError>
         flags: 0,
         wide_services: 0,
         lblcr_expiration: ticks_of_seconds(Tuning::default().lblcr_expiration),
-        padding: 0,
+        row: sizes.row(),
         layout: LAYOUT,
     })
 }

@@ -11,7 +11,7 @@ use caribe_packet::connection::{Connection4, Connection6};
 use caribe_packet::filter;
 use caribe_packet::locality::{DESTINATIONS, Destination, DestinationKey};
 use caribe_packet::policy::Policy;
-use caribe_packet::server::Server;
+use caribe_packet::server::{Flow, ROW, Server};
 use caribe_packet::service::{Service, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::table::WAYS;
@@ -22,6 +22,8 @@ use super::destinations;
 use super::encoding::{self, Key};
 use super::error::kernel;
 use super::marks::Marks;
+use super::nat_ends::{self, NatEnds};
+use super::traffic::TrafficMaps;
 use crate::mapped::{Mapped, MappedArray};
 use crate::marks::NETWORKS;
 use crate::table::Room;
@@ -51,12 +53,15 @@ pub(super) struct Sizes {
     pub(super) room: Room,
     /// Buckets of each connection table.
     pub(super) buckets: u32,
+    /// Processors that the machine may have.
+    pub(super) processors: u32,
 }
 
 impl Sizes {
     /// Every map that is pinned.
     pub(super) fn shapes(&self) -> Vec<Shape> {
-        let Sizes { room, buckets } = *self;
+        let Sizes { room, buckets, .. } = *self;
+        let counters = self.row().saturating_mul(self.processors);
         let servers = room.servers * 2 + 1;
         let shape = |name, entries, value: usize| Shape {
             name,
@@ -74,18 +79,19 @@ impl Sizes {
             hash("SERVICES4", 8, size_of::<Service>()),
             hash("SERVICES6", 20, size_of::<Service>()),
             hash("VIPS", 16, 4),
+            Shape {
+                key: size_of::<nat_ends::KeyBytes>() as u32,
+                ..shape("NAT_ENDS", room.servers, 4)
+            },
             shape("SLOTS", room.slots, size_of::<Slot>()),
             shape("CURSORS", room.cursors * CURSOR_WORDS, 8),
             shape("SERVERS", servers, size_of::<Server>()),
             shape("LOADS", servers, 8),
             shape("BOUNDS", servers, 8),
             shape("POLICIES", room.services + 1, size_of::<Policy>()),
-            // Behind the servers come the services' ledgers.
-            shape(
-                "TRAFFIC",
-                servers + room.services,
-                size_of::<TrafficWords>(),
-            ),
+            shape("TRAFFIC_IN", counters, size_of::<Flow>()),
+            shape("TRAFFIC_OUT", counters, size_of::<Flow>()),
+            shape("STARTED", counters, 8),
             shape("COUNTERS", 1, size_of::<CounterWords>()),
             shape("ROSTER", servers, 8),
             // The packet path's own; pinned, so that replies are still known after an adoption.
@@ -113,14 +119,18 @@ impl Sizes {
         ]
     }
 
-    /// Index of the first ledger in `TRAFFIC`; a service's is its id further on, less one.
+    /// Index of the first ledger in a row of counters, behind the servers; a service's is its id
+    /// further on, less one.
     fn first_ledger(&self) -> u32 {
         self.room.servers * 2 + 1
     }
-}
 
-/// Traffic as words.
-type TrafficWords = [u64; 5];
+    /// Elements of each processor in the arrays of traffic.
+    pub(super) fn row(&self) -> u32 {
+        let elements = self.first_ledger() + self.room.services;
+        elements.next_multiple_of(ROW)
+    }
+}
 
 /// Counters as words: verdicts first, then what the processor keeps for itself.
 pub(super) type CounterWords = [u64; size_of::<Counters>() / size_of::<u64>()];
@@ -148,7 +158,9 @@ pub(super) struct Maps {
     services4: Hash<encoding::Key4, encoding::ServiceWords>,
     services6: Hash<encoding::Key6, encoding::ServiceWords>,
     vips: Hash<[u8; 16], u32>,
-    traffic: PerCpu<TrafficWords>,
+    /// Where NAT servers answer from.
+    pub(super) nat_ends: NatEnds,
+    traffic: TrafficMaps,
     pub(super) counters: PerCpu<CounterWords>,
 }
 
@@ -176,6 +188,12 @@ impl Maps {
             loads: array.map("LOADS")?,
             bounds: array.map("BOUNDS")?,
             policies: array.map("POLICIES")?,
+            traffic: TrafficMaps {
+                incoming: array.map("TRAFFIC_IN")?,
+                outgoing: array.map("TRAFFIC_OUT")?,
+                started: array.map("STARTED")?,
+                row: sizes.row(),
+            },
             roster: array.map("ROSTER")?,
             connections4: ConnectionTable {
                 tags: array.map("TAGS4")?,
@@ -195,7 +213,7 @@ impl Maps {
             services4: Hash::take(ebpf, "SERVICES4")?,
             services6: Hash::take(ebpf, "SERVICES6")?,
             vips: Hash::take(ebpf, "VIPS")?,
-            traffic: PerCpu::take(ebpf, "TRAFFIC")?,
+            nat_ends: NatEnds::take(Hash::take(ebpf, "NAT_ENDS")?)?,
             counters: PerCpu::take(ebpf, "COUNTERS")?,
         })
     }
@@ -289,37 +307,29 @@ impl Maps {
     }
 
     /// Traffic of a server, over all processors.
-    pub(super) fn traffic(&self, server: u32) -> Result<Traffic, DataplaneError> {
-        Ok(traffic_from_words(self.traffic.sum(server)?))
+    pub(super) fn traffic(&self, server: u32) -> Traffic {
+        self.traffic.sum(server)
     }
 
     /// Traffic of the servers that a service no longer has.
-    pub(super) fn ledger(&self, service: u32) -> Result<Traffic, DataplaneError> {
-        Ok(traffic_from_words(
-            self.traffic.sum(self.ledger_index(service))?,
-        ))
+    pub(super) fn ledger(&self, service: u32) -> Traffic {
+        self.traffic.sum(self.ledger_index(service))
     }
 
     /// Sets a server's traffic to zero, adding what it was to a service's ledger.
-    pub(super) fn close_traffic(
-        &mut self,
-        server: u32,
-        service: Option<u32>,
-    ) -> Result<(), DataplaneError> {
+    pub(super) fn close_traffic(&self, server: u32, service: Option<u32>) {
         if let Some(service) = service {
             let index = self.ledger_index(service);
-            let (mut sum, more) = (self.traffic.sum(index)?, self.traffic.sum(server)?);
-            for (sum, more) in sum.iter_mut().zip(more) {
-                *sum = sum.wrapping_add(more);
-            }
-            self.traffic.set(index, sum)?;
+            let sum = self.traffic.sum(index).plus(&self.traffic.sum(server));
+            self.traffic.set(index, &sum);
         }
-        self.traffic.set(server, [0; 5])
+        self.traffic.set(server, &Traffic::default());
     }
 
     /// Empties a service's ledger.
-    pub(super) fn open_ledger(&mut self, service: u32) -> Result<(), DataplaneError> {
-        self.traffic.set(self.ledger_index(service), [0; 5])
+    pub(super) fn open_ledger(&self, service: u32) {
+        self.traffic
+            .set(self.ledger_index(service), &Traffic::default());
     }
 
     fn ledger_index(&self, service: u32) -> u32 {
@@ -329,17 +339,6 @@ impl Maps {
     /// Packets by verdict, over all processors.
     pub(super) fn counters(&self) -> Result<CounterWords, DataplaneError> {
         self.counters.sum(0)
-    }
-}
-
-fn traffic_from_words(words: TrafficWords) -> Traffic {
-    let [connections, packets_in, bytes_in, packets_out, bytes_out] = words;
-    Traffic {
-        connections,
-        packets_in,
-        bytes_in,
-        packets_out,
-        bytes_out,
     }
 }
 
@@ -439,18 +438,6 @@ impl<const N: usize> PerCpu<[u64; N]> {
             }
         }
         Ok(sums)
-    }
-
-    /// Sets the sum of an element: the first processor gets all of it.
-    fn set(&mut self, index: u32, value: [u64; N]) -> Result<(), DataplaneError> {
-        let action = || format!("write element {index} of the map {}", self.name);
-        let processors = aya::util::nr_cpus().map_err(|(_, error)| kernel(action())(error))?;
-        let mut values = vec![[0; N]; processors];
-        if let Some(first) = values.first_mut() {
-            *first = value;
-        }
-        let values = aya::maps::PerCpuValues::try_from(values).map_err(kernel(action()))?;
-        self.map.set(index, values, 0).map_err(kernel(action()))
     }
 }
 

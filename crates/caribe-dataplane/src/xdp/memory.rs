@@ -29,14 +29,14 @@ const RESERVE: u64 = 64 << 20;
 const HASH_OVERHEAD: u64 = 48;
 
 impl Sizes {
-    /// What maps of these sizes take, on a machine with so many processors.
-    pub(super) fn memory(&self, processors: u64) -> Memory {
+    /// What maps of these sizes take.
+    pub(super) fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         for shape in self.shapes() {
             let value = u64::from(shape.value).next_multiple_of(8);
             let element = match shape.name {
-                "TRAFFIC" | "COUNTERS" => value * processors,
-                "SERVICES4" | "SERVICES6" | "VIPS" | "DESTINATIONS" => {
+                "COUNTERS" => value * u64::from(self.processors),
+                "SERVICES4" | "SERVICES6" | "VIPS" | "NAT_ENDS" | "DESTINATIONS" => {
                     value + u64::from(shape.key).next_multiple_of(8) + HASH_OVERHEAD
                 }
                 _ => value,
@@ -107,8 +107,9 @@ mod tests {
                 cursors: 40_001,
             },
             buckets: buckets_for(10_000_000),
+            processors: 2,
         };
-        let memory = sizes.memory(2);
+        let memory = sizes.memory();
         // 122 bytes and 229 bytes a connection of each family.
         let per_pair = memory.connections / 10_000_000;
         assert!((345..360).contains(&per_pair), "{memory:?}");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PIN_DIRECTORY/            locked by the director that uses it
-//!     v3/                   one directory per layout of the maps
+//!     v4/                   one directory per layout of the maps
 //!         director          the program
 //!         SETTINGS ...      every map
 //!         chapters/

@@ -11,7 +11,6 @@ use caribe_packet::server::Load;
 use caribe_packet::verdict::{COUNTERS, Verdict};
 
 use super::connection_table::{Flow, LiveConnection, wanted4, wanted6};
-use super::load::processors;
 use super::{XdpDataplane, next_hops};
 use crate::{DataplaneError, LiveRoom, LiveServer, LiveService, Snapshot, Traffic, table};
 
@@ -21,14 +20,14 @@ impl XdpDataplane {
         let of_removed = self.live.traffic_of_removed(
             |index| self.maps.servers.read(index).service,
             |index| self.maps.traffic(index),
-        )?;
+        );
         let services = self.live.services.iter();
         let services = services
             .map(|(key, service)| {
                 let removed = of_removed.get(&service.id).copied().unwrap_or_default();
                 self.service(key, service, removed)
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
         let connections = (1..self.maps.loads.len()).map(|server| self.load(server).total());
         let templates = self.persistent.values().copied().map(u64::from);
         let counters = self.maps.counters()?;
@@ -51,7 +50,7 @@ impl XdpDataplane {
             room: LiveRoom {
                 services: self.maps.sizes.room.services,
                 servers: self.maps.sizes.room.servers,
-                memory: self.maps.sizes.memory(processors()?).total(),
+                memory: self.maps.sizes.memory().total(),
             },
             verdicts,
             interfaces: self.interfaces(),
@@ -68,8 +67,8 @@ impl XdpDataplane {
         key: &ServiceKey,
         service: &table::LiveService,
         removed: Traffic,
-    ) -> Result<LiveService, DataplaneError> {
-        let mut traffic = self.maps.ledger(service.id)?.plus(&removed);
+    ) -> LiveService {
+        let mut traffic = self.maps.ledger(service.id).plus(&removed);
         let mut servers = Vec::with_capacity(service.servers.len());
         for index in service.servers.iter().rev() {
             let server = &self.live.servers[index];
@@ -84,13 +83,13 @@ impl XdpDataplane {
                 active: load.active(),
                 inactive: load.inactive(),
                 persistent: self.persistent.get(index).copied().unwrap_or(0),
-                traffic: self.maps.traffic(*index)?,
+                traffic: self.maps.traffic(*index),
                 next_hop: next_hops::read(&self.maps.servers.read(*index)),
             };
             traffic = traffic.plus(&live.traffic);
             servers.push(live);
         }
-        Ok(LiveService {
+        LiveService {
             key: *key,
             scheduler: service.schedule.scheduler(),
             options: service.schedule.options(),
@@ -99,7 +98,7 @@ impl XdpDataplane {
             policy: service.terms.policy,
             servers,
             traffic,
-        })
+        }
     }
 
     /// The connections, in the order of the table; IPv4 first. Each is read while packets flow:

@@ -188,7 +188,7 @@ impl XdpDataplane {
                 .get(&index)
                 .and_then(|discarded| discarded.service);
             let service = service.and_then(|key| Some(self.live.services.get(&key)?.id));
-            self.close_traffic(index, service)?;
+            self.close_traffic(index, service);
             self.maps.servers.write(index, &Server::default());
             self.maps.roster.write(index, &0);
             self.maps.bounds.write(index, &0);

@@ -70,7 +70,7 @@ mod tests {
             flags: 0,
             wide_services: 6,
             lblcr_expiration: 0,
-            padding: 0,
+            row: 0,
             layout: 7,
         }
     }

@@ -54,6 +54,7 @@ mod schedulers_by_load;
 mod schedulers_by_locality;
 mod sctp;
 mod sctp_states;
+mod strays;
 mod tunnel;
 mod tunnel_wrapping;
 mod witness;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
     schedulers_by_hash::cases(&mut cases);
     schedulers_by_locality::cases(&mut cases);
     replies::cases(&mut cases);
+    strays::cases(&mut cases);
     collisions::cases(&mut cases);
     limits::cases(&mut cases);
     local::cases(&mut cases);

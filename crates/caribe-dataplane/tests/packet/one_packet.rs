@@ -54,6 +54,37 @@ pub(crate) fn cases(cases: &mut Cases) {
                 assert_eq!(bench.plane.reply_entries(flow.net.name() == "v4"), 0);
             },
         );
+        // IPVS binds a connection for each, and unbinds it when the packet has gone.
+        cases.add(
+            format!("one packet::may overload a server {}", flow.name()),
+            move |bench| {
+                let index = bench.server(NewServer::direct(flow.net.server(1)));
+                bench.rotating(flow.vip(), flow.number(), &[index]);
+                bench.plane.set_policy(1, EVERY);
+                let frame = flow.request(1);
+                for (upper, lower, load, stays) in [
+                    (0, 0, 9, false),
+                    (6, 5, 4, false),
+                    (6, 5, 5, true),
+                    (6, 6, 5, false),
+                    (6, 0, 5, true),
+                    (2, 0, 1, false),
+                    (1, 0, 0, false),
+                ] {
+                    bench.plane.set_bounds(index, upper, lower);
+                    bench.plane.set_load(index, 0, load);
+                    let sent = routed(&frame, index);
+                    let expected = Expected::Redirected(Verdict::ForwardedDirect, sent);
+                    bench.expect(Side::Front, &frame, expected);
+                    let after = bench.plane.load_of(index);
+                    assert_eq!(
+                        (after.inactive(), after.overloaded() == 1),
+                        (load, stays),
+                        "{load} with {upper} and {lower}"
+                    );
+                }
+            },
+        );
     }
     for flow in Flow::TCP {
         // A service of a firewall mark may have it and take TCP as well.

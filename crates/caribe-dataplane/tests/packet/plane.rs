@@ -16,7 +16,7 @@ use caribe_packet::filter::{Bit, bit4, bit6};
 use caribe_packet::key::{Endpoints, Key4, Key6};
 use caribe_packet::locality::{Destination, DestinationKey};
 use caribe_packet::policy::{Policy, REUSE};
-use caribe_packet::server::{Bounds, Load, Server, Traffic};
+use caribe_packet::server::{Bounds, Load, NatEnd, Server, Traffic};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::{LAYOUT, Settings, ticks_of_seconds};
 use caribe_packet::state::{STATES, default_timeout};
@@ -121,13 +121,17 @@ pub(crate) struct Plane {
     loads: Array<MapData, u64>,
     bounds: Array<MapData, u64>,
     policies: Array<MapData, Plain<Policy>>,
-    traffic: PerCpuArray<MapData, Plain<Traffic>>,
+    /// What clients sent and got: packets and bytes, a row for each processor.
+    traffic: [Array<MapData, [u64; 2]>; 2],
+    /// Connections that were started, a row for each processor.
+    started: Array<MapData, u64>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     tags: [Array<MapData, u64>; 2],
     connections4: Array<MapData, [u8; size_of::<Connection4>()]>,
     connections6: Array<MapData, [u8; size_of::<Connection6>()]>,
     replies: [Array<MapData, [u64; WAYS as usize]>; 2],
     nat_servers: Array<MapData, u64>,
+    nat_ends: HashMap<MapData, Plain<NatEnd>, u32>,
     fragments: HashMap<MapData, [u8; 40], [u8; 12]>,
     destinations: HashMap<MapData, Plain<DestinationKey>, Plain<Destination>>,
     decapsulate_vips: HashMap<MapData, [u8; 16], u32>,
@@ -162,7 +166,9 @@ impl Plane {
             ("SERVERS", sizes.servers),
             ("LOADS", sizes.servers),
             ("BOUNDS", sizes.servers),
-            ("TRAFFIC", sizes.servers),
+            ("TRAFFIC_IN", sizes.servers * processors()),
+            ("TRAFFIC_OUT", sizes.servers * processors()),
+            ("STARTED", sizes.servers * processors()),
             ("ROSTER", sizes.servers),
             ("TAGS4", sizes.buckets),
             ("TAGS6", sizes.buckets),
@@ -192,13 +198,15 @@ impl Plane {
             loads: map!(ebpf, "LOADS"),
             bounds: map!(ebpf, "BOUNDS"),
             policies: map!(ebpf, "POLICIES"),
-            traffic: map!(ebpf, "TRAFFIC"),
+            traffic: [map!(ebpf, "TRAFFIC_IN"), map!(ebpf, "TRAFFIC_OUT")],
+            started: map!(ebpf, "STARTED"),
             counters: map!(ebpf, "COUNTERS"),
             tags: [map!(ebpf, "TAGS4"), map!(ebpf, "TAGS6")],
             connections4: map!(ebpf, "CONNECTIONS4"),
             connections6: map!(ebpf, "CONNECTIONS6"),
             replies: [map!(ebpf, "REPLIES4"), map!(ebpf, "REPLIES6")],
             nat_servers: map!(ebpf, "NAT_SERVERS"),
+            nat_ends: map!(ebpf, "NAT_ENDS"),
             fragments: map!(ebpf, "FRAGMENTS"),
             destinations: map!(ebpf, "DESTINATIONS"),
             decapsulate_vips: map!(ebpf, "DECAPSULATE_VIPS"),
@@ -224,16 +232,18 @@ impl Plane {
                 self.connections6.set(slot, [0; 128], 0).expect(zeroed);
             }
         }
-        let processors = aya::util::nr_cpus().expect("the number of processors");
         for server in 0..self.sizes.servers {
             self.servers
                 .set(server, Plain(Server::default()), 0)
                 .expect(zeroed);
             self.loads.set(server, 0, 0).expect(zeroed);
             self.bounds.set(server, 0, 0).expect(zeroed);
-            let nothing = vec![Plain(Traffic::default()); processors];
-            let nothing = PerCpuValues::try_from(nothing).expect("a value per processor");
-            self.traffic.set(server, nothing, 0).expect(zeroed);
+        }
+        for at in 0..self.sizes.servers * processors() {
+            for way in &mut self.traffic {
+                way.set(at, [0; 2], 0).expect(zeroed);
+            }
+            self.started.set(at, 0, 0).expect(zeroed);
         }
         // No service has id 0.
         for service in 1..SERVICES {
@@ -261,6 +271,10 @@ impl Plane {
         {
             self.services6.remove(&key).expect("a key that is there");
         }
+        let ends = self.nat_ends.keys().collect::<Result<Vec<_>, _>>();
+        for key in ends.expect("keys") {
+            self.nat_ends.remove(&key).expect("a key that is there");
+        }
         let fragments = self.fragments.keys().collect::<Result<Vec<_>, _>>();
         for key in fragments.expect("keys") {
             self.fragments.remove(&key).expect("a key that is there");
@@ -275,7 +289,8 @@ impl Plane {
             }
         }
         for count in 0..5 {
-            let zeroes = PerCpuValues::try_from(vec![0; processors]).expect("one per processor");
+            let zeroes =
+                PerCpuValues::try_from(vec![0; processors() as usize]).expect("one per processor");
             self.decapsulate_counts.set(count, zeroes, 0).expect(zeroed);
         }
         self.set_counters(&Counters::default());
@@ -513,16 +528,19 @@ impl Plane {
 
     /// The traffic of a server on all processors.
     pub(crate) fn traffic_of(&self, server: u32) -> Traffic {
-        let values = self.traffic.get(&server, 0).expect("a server of the map");
-        values
-            .iter()
-            .fold(Traffic::default(), |sum, Plain(one)| Traffic {
-                connections: sum.connections + one.connections,
-                packets_in: sum.packets_in + one.packets_in,
-                bytes_in: sum.bytes_in + one.bytes_in,
-                packets_out: sum.packets_out + one.packets_out,
-                bytes_out: sum.bytes_out + one.bytes_out,
-            })
+        let there = "an element of the map";
+        let mut sum = Traffic::default();
+        for processor in 0..processors() {
+            let at = processor * self.sizes.servers + server;
+            let [[packets_in, bytes_in], [packets_out, bytes_out]] =
+                [0, 1].map(|way| self.traffic[way].get(&at, 0).expect(there));
+            sum.connections += self.started.get(&at, 0).expect(there);
+            sum.packets_in += packets_in;
+            sum.bytes_in += bytes_in;
+            sum.packets_out += packets_out;
+            sum.bytes_out += bytes_out;
+        }
+        sum
     }
 
     /// Counters by verdict, on all processors.
@@ -659,6 +677,21 @@ impl Plane {
             .count()
     }
 
+    /// Makes a NAT server known that answers from an address and port; 0 is any protocol.
+    pub(crate) fn put_nat_end(&mut self, server: (IpAddr, u16), protocol: u8) {
+        let key = nat_end(server, protocol);
+        self.nat_ends.insert(Plain(key), 1, 0).expect("room");
+    }
+
+    /// Makes of a NAT server that is known one of the other family, with the same bytes.
+    pub(crate) fn turn_nat_end_to_the_other_family(&mut self, server: (IpAddr, u16), protocol: u8) {
+        let key = nat_end(server, protocol);
+        self.nat_ends.remove(&Plain(key)).expect("it is known");
+        let version = 10 - key.version;
+        let other = NatEnd { version, ..key };
+        self.nat_ends.insert(Plain(other), 1, 0).expect("room");
+    }
+
     /// Lets the packet path look packets from an address up as replies.
     pub(crate) fn expect_replies_from(&mut self, address: IpAddr) {
         let Bit { word, mask } = match address {
@@ -774,6 +807,20 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
         .unwrap_or_else(|error| panic!("program {name}: {error}"))
 }
 
+fn nat_end((address, port): (IpAddr, u16), protocol: u8) -> NatEnd {
+    NatEnd {
+        address: leading(address),
+        port: port.to_be_bytes(),
+        protocol,
+        version: if address.is_ipv4() { 4 } else { 6 },
+    }
+}
+
+/// Processors that the machine may have.
+fn processors() -> u32 {
+    aya::util::nr_cpus().expect("the number of processors") as u32
+}
+
 fn default_settings(sizes: Sizes) -> Settings {
     let timeouts = std::array::from_fn(|state| default_timeout(state as u8));
     let timeouts: [Option<u32>; STATES] = timeouts;
@@ -790,7 +837,7 @@ fn default_settings(sizes: Sizes) -> Settings {
         flags: 0,
         wide_services: 0,
         lblcr_expiration: ticks_of_seconds(86_400),
-        padding: 0,
+        row: sizes.servers,
         layout: LAYOUT,
     }
 }

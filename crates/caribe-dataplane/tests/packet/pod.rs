@@ -2,7 +2,7 @@
 
 use caribe_packet::locality::{Destination, DestinationKey};
 use caribe_packet::policy::Policy;
-use caribe_packet::server::{Server, Traffic};
+use caribe_packet::server::{NatEnd, Server};
 use caribe_packet::service::{Service, ServiceKey4, ServiceKey6, Slot};
 use caribe_packet::settings::Settings;
 use caribe_packet::verdict::Counters;
@@ -26,6 +26,7 @@ plain!(
     Counters,
     Destination,
     DestinationKey,
+    NatEnd,
     Policy,
     Server,
     Service,
@@ -33,5 +34,4 @@ plain!(
     ServiceKey6,
     Settings,
     Slot,
-    Traffic,
 );

@@ -1,7 +1,8 @@
 //! Who is in the table: several monitors, orders, the sorry server.
 
-use caribe_config::config::Config;
+use caribe_config::config::{Config, RealServer};
 use caribe_health::Order;
+use caribe_model::Forwarding;
 
 use super::tests::{address, at, config, down, id, judged, loaded, logs, running, server, service};
 use super::tests::{setup, up, weights};
@@ -144,7 +145,13 @@ fn an_order_about_a_server_that_left_the_file_can_be_lifted() {
 #[test]
 fn the_sorry_server_comes_when_all_are_down_and_goes_when_one_is_back() {
     let mut file = two_servers();
-    std::sync::Arc::make_mut(&mut file.services[0]).sorry_server = Some(super::tests::sorry(9));
+    // With a weight and a method of its own.
+    let sorry = RealServer {
+        forwarding: Forwarding::Direct,
+        ..server(9, 7)
+    };
+    assert_ne!(file.services[0].servers[0].forwarding, sorry.forwarding);
+    std::sync::Arc::make_mut(&mut file.services[0]).sorry_server = Some(sorry);
     let mut director = running(setup(), file);
     assert!(
         director
@@ -156,7 +163,13 @@ fn the_sorry_server_comes_when_all_are_down_and_goes_when_one_is_back() {
     director.handle(down(id(1, 1)), at(1));
     assert_eq!(in_table(&director), [], "the other may turn out well");
     let effects = director.handle(down(id(1, 2)), at(2));
-    assert_eq!(in_table(&director), [(9, 1)]);
+    assert_eq!(in_table(&director), [(9, 7)]);
+    let placed = |(_, service): (_, &caribe_model::Service)| {
+        let sorry = &service.servers[0];
+        (sorry.key.port, sorry.forwarding)
+    };
+    let placed: Vec<_> = director.desired().services().map(placed).collect();
+    assert_eq!(placed, [(80, Forwarding::Direct)]);
     let line = "Virtual Server service1: No real servers; activate sorry_server 10.0.0.9:80";
     assert!(
         logs(&effects).contains(&line.to_owned()),
@@ -182,7 +195,7 @@ fn the_sorry_server_comes_when_all_are_down_and_goes_when_one_is_back() {
     order(&mut director, 1, Some(Order::Drain));
     assert_eq!(
         in_table(&director),
-        [(1, 0), (9, 1)],
+        [(1, 0), (9, 7)],
         "a drained server is none"
     );
 }

@@ -762,10 +762,6 @@ fn sweeps_and_samples_do_not_pile_up() {
     assert_eq!(logs(&effects), Vec::<String>::new(), "said once");
 }
 
-pub(super) fn sorry(host: u8) -> RealServer {
-    server(host, 1)
-}
-
 #[test]
 fn a_service_is_secured_while_the_connection_table_is_nearly_full() {
     let mut automatic = service(1, vec![server(1, 1)]);

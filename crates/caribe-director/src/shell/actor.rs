@@ -500,18 +500,11 @@ impl Sources {
     }
 }
 
-/// Bounds on probes by what the process may open: half of it, so that the rest of the director
-/// is never short.
+/// Bounds on probes by what the process may open.
 fn limits() -> Limits {
     let limits = Limits::default();
     match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((soft, hard)) => {
-            let half = usize::try_from(raised(soft, hard) / 2).unwrap_or(usize::MAX);
-            Limits {
-                probes_in_flight: limits.probes_in_flight.min(half),
-                ..limits
-            }
-        }
+        Ok((soft, hard)) => limits.within(raised(soft, hard)),
         Err(error) => {
             tracing::warn!(%error, "cannot tell how many files may be open");
             limits
@@ -521,7 +514,7 @@ fn limits() -> Limits {
 
 /// Raises the number of files that may be open as far as it is of use and allowed.
 fn raised(soft: u64, hard: u64) -> u64 {
-    const USEFUL: u64 = 65_536 + 1024;
+    const USEFUL: u64 = 4 * 32_768;
     let wanted = hard.min(USEFUL);
     if soft >= wanted {
         return soft;

@@ -1,12 +1,14 @@
 //! Which addresses are the director's own, kept in a file that outlives a killed director.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
 use caribe_config::config::FloatingAddress;
 use serde::{Deserialize, Serialize};
+
+use super::kept_file::{self, KeptFileError};
 
 /// More than any director's addresses; a larger file is not ours.
 const LARGEST: u64 = 4 << 20;
@@ -29,12 +31,8 @@ struct Remembered {
 /// Why the file cannot be believed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MemoryError {
-    #[error("cannot read it: {0}")]
-    Read(#[from] io::Error),
-    #[error("it is larger than {LARGEST} bytes")]
-    Size,
-    #[error("it is not what a director writes: {0}")]
-    Syntax(#[from] serde_json::Error),
+    #[error(transparent)]
+    File(#[from] KeptFileError),
     #[error("it has {address}/{prefix} on `{interface}`, which cannot be")]
     Address {
         address: IpAddr,
@@ -45,22 +43,13 @@ pub(super) enum MemoryError {
 
 /// Reads the file; a missing one remembers nothing.
 pub(super) fn recall(path: &Path) -> Result<Vec<FloatingAddress>, MemoryError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
+    let Some(memory) = kept_file::read::<Memory>(path, LARGEST)? else {
+        return Ok(Vec::new());
     };
-    let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(MemoryError::Size);
-    }
-    let memory: Memory = serde_json::from_slice(&text)?;
     memory.addresses.into_iter().map(believe).collect()
 }
 
-/// Replaces the file, so that a crash leaves the old or the new one. With nothing to remember
-/// there is no file.
+/// Replaces the file. With nothing to remember there is none.
 pub(super) fn remember(path: &Path, addresses: &[FloatingAddress]) -> io::Result<()> {
     if addresses.is_empty() {
         return match fs::remove_file(path) {
@@ -79,13 +68,7 @@ pub(super) fn remember(path: &Path, addresses: &[FloatingAddress]) -> io::Result
             })
             .collect(),
     };
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, &memory)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    kept_file::replace(path, &memory)
 }
 
 fn believe(remembered: Remembered) -> Result<FloatingAddress, MemoryError> {
@@ -158,8 +141,5 @@ mod tests {
             std::fs::write(&path, text).expect("written");
             recall(&path).expect_err(text);
         }
-        let endless = vec![b' '; usize::try_from(LARGEST).expect("fits") + 1];
-        std::fs::write(&path, endless).expect("written");
-        assert!(matches!(recall(&path), Err(MemoryError::Size)));
     }
 }

@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use caribe_health::Standing;
+use caribe_model::ServiceKey;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
@@ -52,9 +53,7 @@ impl Notifier {
         let Some(environment) = environment(happening) else {
             return;
         };
-        let mut hasher = DefaultHasher::new();
-        happening.service.hash(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or(0);
+        let lane = lane(&happening.service);
         let errand = Errand {
             program,
             environment,
@@ -69,6 +68,13 @@ impl Notifier {
             );
         }
     }
+}
+
+/// The lane of a service.
+fn lane(service: &ServiceKey) -> usize {
+    let mut hasher = DefaultHasher::new();
+    service.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or(0)
 }
 
 /// What a program is told; documented in docs/monitors.md. `None`: it is not told of this.
@@ -111,7 +117,7 @@ fn environment(happening: &Happening) -> Option<Vec<(&'static str, String)>> {
 async fn run(mut errands: mpsc::Receiver<Errand>) {
     while let Some(errand) = errands.recv().await {
         let (program, service) = (errand.program.0.join(" "), errand.what.clone());
-        match execute(errand).await {
+        match execute(errand, LIMIT).await {
             Ok(Some(status)) if status.success() => {
                 tracing::debug!(program, service, "notified");
             }
@@ -131,8 +137,8 @@ async fn run(mut errands: mpsc::Receiver<Errand>) {
     }
 }
 
-/// Runs a program to its end; `None` when it had to be killed.
-async fn execute(errand: Errand) -> std::io::Result<Option<ExitStatus>> {
+/// Runs a program to its end; `None` when it took longer than it may and was killed.
+async fn execute(errand: Errand, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let Some((program, arguments)) = errand.program.0.split_first() else {
         return Ok(Some(ExitStatus::default()));
     };
@@ -146,7 +152,7 @@ async fn execute(errand: Errand) -> std::io::Result<Option<ExitStatus>> {
         .kill_on_drop(true)
         .spawn()?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    match tokio::time::timeout(LIMIT, child.wait()).await {
+    match tokio::time::timeout(limit, child.wait()).await {
         Ok(status) => status.map(Some),
         Err(_elapsed) => {
             if let Some(group) = group
@@ -164,7 +170,7 @@ mod tests {
     use std::path::Path;
 
     use caribe_health::probe::{Code, Finding, Text};
-    use caribe_model::{Protocol, ServerKey, ServiceKey};
+    use caribe_model::{Protocol, ServerKey};
 
     use super::*;
 
@@ -239,12 +245,59 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_hangs_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("told");
         let notifier = Notifier::start();
         let hangs = shell("sleep 20".to_owned());
+        let slow = happening(server_down());
         // One runs, WAITING wait, and the rest are refused at once.
         for _ in 0..WAITING * 2 {
-            notifier.notify(hangs.clone(), &happening(server_down()));
+            notifier.notify(hangs.clone(), &slow);
         }
+        assert_eq!(notifier.lanes[lane(&slow.service)].capacity(), 0);
+        // Of another service, in another lane.
+        let with_port = |port| Happening {
+            service: ServiceKey::Address {
+                protocol: Protocol::Tcp,
+                address: [192, 0, 2, 1].into(),
+                port,
+            },
+            ..happening(server_down())
+        };
+        let mut others = (1..1000).map(with_port);
+        let other = others.find(|other| lane(&other.service) != lane(&slow.service));
+        let end = shell(format!("echo end > {}", path.display()));
+        notifier.notify(end, &other.expect("there are eight lanes"));
+        assert_eq!(content(&path).await, "end\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_takes_too_long_is_killed_with_what_it_started() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("started");
+        let script = format!(
+            "sleep 300 & echo $! > {0}.part; echo end >> {0}.part; mv {0}.part {0}; wait",
+            path.display()
+        );
+        let errand = Errand {
+            program: shell(script),
+            environment: Vec::new(),
+            what: String::new(),
+        };
+        let running = tokio::spawn(execute(errand, Duration::from_secs(5)));
+        let told = content(&path).await;
+        let started = told.lines().next().expect("a number");
+        let ended = running.await.expect("it ends").expect("it ran");
+        assert_eq!(ended, None, "it was killed");
+        // Killed it is at once; what reaps it comes when it comes.
+        for _ in 0..200 {
+            let state = std::fs::read_to_string(format!("/proc/{started}/stat"));
+            if state.map_or(true, |stat| stat.contains(") Z ")) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("process {started} goes on");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Operators' orders in a file that outlives director and machine.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 use caribe_health::{Order, ServerId};
 use caribe_model::Server;
 use serde::{Deserialize, Serialize};
 
+use super::kept_file::{self, KeptFileError};
 use crate::StandingOrder;
 
 /// More than any operator's orders; a larger file is not ours.
@@ -30,12 +30,8 @@ struct Entry {
 /// Why the file cannot be believed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderBookError {
-    #[error("cannot read it: {0}")]
-    Read(#[from] io::Error),
-    #[error("it is larger than {LARGEST} bytes")]
-    Size,
-    #[error("it is not what a director writes: {0}")]
-    Syntax(#[from] serde_json::Error),
+    #[error(transparent)]
+    File(#[from] KeptFileError),
     #[error("it has two orders about {0}")]
     Twice(ServerId),
     #[error("it has a weight of {0}, which is above {max}", max = Server::MAX_WEIGHT)]
@@ -44,17 +40,9 @@ pub(super) enum OrderBookError {
 
 /// Reads the file; a missing one has no orders.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<ServerId, StandingOrder>, OrderBookError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.into()),
+    let Some(book) = kept_file::read::<Book>(path, LARGEST)? else {
+        return Ok(BTreeMap::new());
     };
-    let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(OrderBookError::Size);
-    }
-    let book: Book = serde_json::from_slice(&text)?;
     let mut orders = BTreeMap::new();
     for Entry { id, order } in book.orders {
         if let Order::Weight(weight) = order.order
@@ -69,26 +57,19 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<ServerId, StandingOrder>, Ord
     Ok(orders)
 }
 
-/// Replaces the file, so that a crash leaves the old or the new one. Its directory is made if
-/// need be.
+/// Replaces the file.
 pub(super) fn write(path: &Path, orders: BTreeMap<ServerId, StandingOrder>) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
     let orders = orders.into_iter().map(|(id, order)| Entry { id, order });
     let book = Book {
         orders: orders.collect(),
     };
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, &book)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    // The new name must outlive a crash of the machine as well.
-    File::open(directory)?.sync_all()
+    kept_file::replace(path, &book)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use caribe_model::{Protocol, ServerKey, ServiceKey};
 
     use super::*;
@@ -118,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("deep").join("orders.json");
+        let path = directory.path().join("orders.json");
         assert!(read(&path).expect("a missing file is empty").is_empty());
         let orders = BTreeMap::from([
             (id(1), standing(Order::Drain)),
@@ -129,8 +110,6 @@ mod tests {
         assert_eq!(read(&path).expect("read"), orders);
         write(&path, BTreeMap::new()).expect("written again");
         assert!(read(&path).expect("read").is_empty());
-        let left = fs::read_dir(path.parent().expect("one")).expect("read");
-        assert_eq!(left.count(), 1, "no temporary file is left");
     }
 
     #[test]
@@ -162,8 +141,5 @@ mod tests {
         }
         fs::write(&path, format!(r#"{{"orders":[{entry}]}}"#)).expect("written");
         assert_eq!(read(&path).expect("legal").len(), 1);
-        let endless = vec![b' '; usize::try_from(LARGEST).expect("fits") + 1];
-        fs::write(&path, endless).expect("written");
-        assert!(matches!(read(&path), Err(OrderBookError::Size)));
     }
 }

@@ -59,10 +59,11 @@ pub(super) fn piranha(block: &VirtualService) -> Result<Option<Check>, Reason> {
 pub(super) fn of_block(probe: &Probe) -> Result<Check, Reason> {
     Ok(match probe {
         Probe::Http(http) => of_http(http)?,
+        Probe::Syn => Check::Tcp(TcpCheck { orderly: false }),
         Probe::Tcp {
             send: None,
             expect: None,
-        } => Check::Tcp(TcpCheck::default()),
+        } => Check::Tcp(TcpCheck { orderly: true }),
         Probe::Tcp { send, expect } => Check::SendExpect(SendExpectCheck {
             send: send.clone().map(Octets::new),
             expect: expect.as_ref().map(expectation).transpose()?,

@@ -96,6 +96,12 @@ fn immediately(probes_in_flight: usize) -> Limits {
 }
 
 #[test]
+fn probes_leave_files_to_the_rest_of_the_process() {
+    let within = |files| Limits::default().within(files).probes_in_flight;
+    assert_eq!([0, 1024, 1 << 40].map(within), [1, 256, 32_768]);
+}
+
+#[test]
 fn first_probes_are_spread_and_paced() {
     let mut monitors = Monitors::new(Limits::default(), 7);
     for host in 0..200 {

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::iter;
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
+use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
 use nix::ifaddrs::getifaddrs;
@@ -27,7 +29,7 @@ impl Absorber {
     pub(super) fn bind(transport: Transport, at: SocketAddr) -> io::Result<Absorber> {
         let (kind, protocol) = transport.socket();
         let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
-        socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])?;
+        socket.attach_filter(&[DROP])?;
         if at.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -83,6 +85,7 @@ const LOAD_BYTE: u16 = 0x30;
 const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE_AT_X: u16 = 0x50;
 const LOAD_HALF_AT_X: u16 = 0x48;
+const X_OF_NUMBER: u16 = 0x01;
 /// X becomes four times the lower half of a byte: the length of an IPv4 header.
 const X_OF_HEADER_LENGTH: u16 = 0xb1;
 const JUMP_EQUAL: u16 = 0x15;
@@ -90,52 +93,68 @@ const JUMP_NOT_BELOW: u16 = 0x35;
 const JUMP_ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
-const ALL: u32 = u32::MAX;
-const FIRST: u32 = FIRST_PORT as u32;
-const BEYOND: u32 = FIRST + PORTS as u32;
+/// Lets a packet through, whole.
+const PASS: SockFilter = step(RETURN, 0, 0, u32::MAX);
+/// Lets nothing of it through.
+const DROP: SockFilter = step(RETURN, 0, 0, 0);
 
+/// Jumps count from the next step.
 const fn step(code: u16, jump: u8, otherwise: u8, value: u32) -> SockFilter {
     SockFilter::new(code, jump, otherwise, value)
 }
 
-/// TCP and UDP for a port of ours, whole; and ICMP errors. Jumps count from the next step.
-fn filter_v4() -> [SockFilter; 15] {
-    [
+/// TCP and UDP for a port of ours, and ICMP errors; no fragments.
+fn filter_v4() -> Vec<SockFilter> {
+    let before_protocol = [
         step(LOAD_HALF, 0, 0, 6),
-        // A fragment: more to come, or an offset.
-        step(JUMP_ANY_BIT, 12, 0, 0x3fff),
+        // More to come, or an offset.
+        step(JUMP_ANY_BIT, 0, 1, 0x3fff),
+        DROP,
         step(X_OF_HEADER_LENGTH, 0, 0, 0),
         step(LOAD_BYTE, 0, 0, 9),
-        step(JUMP_EQUAL, 5, 0, 1),
-        step(JUMP_EQUAL, 1, 0, 6),
-        step(JUMP_EQUAL, 0, 7, 17),
-        step(LOAD_HALF_AT_X, 0, 0, 2),
-        step(JUMP_NOT_BELOW, 0, 5, FIRST),
-        step(JUMP_NOT_BELOW, 4, 3, BEYOND),
-        // ICMP: unreachable, time exceeded.
-        step(LOAD_BYTE_AT_X, 0, 0, 0),
-        step(JUMP_EQUAL, 1, 0, 3),
-        step(JUMP_EQUAL, 0, 1, 11),
-        step(RETURN, 0, 0, ALL),
-        step(RETURN, 0, 0, 0),
-    ]
+    ];
+    // Unreachable, time exceeded.
+    filter(before_protocol, 1, &[3..=3, 11..=11])
 }
 
 /// The same in IPv6, without extension headers.
-fn filter_v6() -> [SockFilter; 11] {
+fn filter_v6() -> Vec<SockFilter> {
+    let before_protocol = [step(X_OF_NUMBER, 0, 0, 40), step(LOAD_BYTE, 0, 0, 6)];
+    filter(before_protocol, 58, &[0..=127])
+}
+
+/// Goes on behind steps that have loaded the protocol, and X with where its header begins.
+fn filter(
+    before_protocol: impl IntoIterator<Item = SockFilter>,
+    icmp: u32,
+    errors: &[RangeInclusive<u32>],
+) -> Vec<SockFilter> {
+    const PORT: u32 = FIRST_PORT as u32;
+    let [not_below, below, pass] = pass_within(&(PORT..=PORT + PORTS as u32 - 1));
+    let by_port = [
+        step(JUMP_EQUAL, 8, 0, icmp),
+        step(JUMP_EQUAL, 2, 0, 6),
+        step(JUMP_EQUAL, 1, 0, 17),
+        DROP,
+        step(LOAD_HALF_AT_X, 0, 0, 2),
+        not_below,
+        below,
+        pass,
+        DROP,
+    ];
+    let by_type = errors.iter().flat_map(pass_within);
+    let load_type = step(LOAD_BYTE_AT_X, 0, 0, 0);
+    let by_type = iter::once(load_type).chain(by_type).chain([DROP]);
+    let before = before_protocol.into_iter();
+    before.chain(by_port).chain(by_type).collect()
+}
+
+/// Lets a packet through whose loaded number is in the range, and goes on with others.
+fn pass_within(range: &RangeInclusive<u32>) -> [SockFilter; 3] {
     [
-        step(LOAD_BYTE, 0, 0, 6),
-        step(JUMP_EQUAL, 5, 0, 58),
-        step(JUMP_EQUAL, 1, 0, 6),
-        step(JUMP_EQUAL, 0, 6, 17),
-        step(LOAD_HALF, 0, 0, 42),
-        step(JUMP_NOT_BELOW, 0, 4, FIRST),
-        step(JUMP_NOT_BELOW, 3, 2, BEYOND),
-        step(LOAD_BYTE, 0, 0, 40),
-        // Below 128 are errors.
-        step(JUMP_NOT_BELOW, 1, 0, 128),
-        step(RETURN, 0, 0, ALL),
-        step(RETURN, 0, 0, 0),
+        step(JUMP_NOT_BELOW, 0, 2, *range.start()),
+        step(JUMP_NOT_BELOW, 1, 0, *range.end() + 1),
+        PASS,
     ]
 }
 
@@ -196,4 +215,105 @@ fn bound_to(interface: u32) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     bind(socket.as_raw_fd(), &address)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    /// Whether the kernel lets a packet through this filter.
+    fn passes(filter: &[SockFilter], packet: &[u8]) -> bool {
+        let (sender, mut receiver) =
+            Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
+        receiver.attach_filter(filter).expect("a legal filter");
+        receiver.set_nonblocking(true).expect("does not block");
+        sender.send(packet).expect("sent, whatever becomes of it");
+        let mut room = [0; 256];
+        match receiver.read(&mut room) {
+            Ok(length) => {
+                assert_eq!(&room[..length], packet, "it comes whole");
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => panic!("cannot receive: {error}"),
+        }
+    }
+
+    /// The first bytes of a protocol's header: the port that it is for, or an ICMP type.
+    fn to_port(port: u16) -> [u8; 20] {
+        let [high, low] = port.to_be_bytes();
+        let mut header = [0; 20];
+        header[..4].copy_from_slice(&[0, 80, high, low]);
+        header
+    }
+
+    fn of_type(number: u8) -> [u8; 20] {
+        let mut header = [0; 20];
+        header[0] = number;
+        header
+    }
+
+    fn v4(protocol: u8, options: usize, fragment: u16, rest: [u8; 20]) -> Vec<u8> {
+        let mut packet = vec![0; 20 + options];
+        packet[0] = 0x45 + u8::try_from(options / 4).expect("few");
+        packet[6..8].copy_from_slice(&fragment.to_be_bytes());
+        packet[9] = protocol;
+        packet.extend(rest);
+        packet
+    }
+
+    fn v6(protocol: u8, rest: [u8; 20]) -> Vec<u8> {
+        let mut packet = vec![0; 40];
+        packet[0] = 0x60;
+        packet[6] = protocol;
+        packet.extend(rest);
+        packet
+    }
+
+    const LAST_PORT: u16 = FIRST_PORT + PORTS - 1;
+    const DONT_FRAGMENT: u16 = 0x4000;
+
+    #[test]
+    fn only_what_is_for_ports_of_probes_is_seen() {
+        for (port, is_ours) in [
+            (FIRST_PORT - 1, false),
+            (FIRST_PORT, true),
+            (LAST_PORT, true),
+            (LAST_PORT + 1, false),
+            (80, false),
+        ] {
+            for protocol in [6, 17] {
+                for options in [0, 4, 40] {
+                    let packet = v4(protocol, options, DONT_FRAGMENT, to_port(port));
+                    assert_eq!(passes(&filter_v4(), &packet), is_ours, "{port} {options}");
+                }
+                let packet = v6(protocol, to_port(port));
+                assert_eq!(passes(&filter_v6(), &packet), is_ours, "{port}");
+            }
+        }
+        // SCTP, and an extension header.
+        assert!(!passes(&filter_v4(), &v4(132, 0, 0, to_port(FIRST_PORT))));
+        assert!(!passes(&filter_v6(), &v6(44, to_port(FIRST_PORT))));
+        for fragment in [0x2000, 0x0001] {
+            let packet = v4(17, 0, fragment, to_port(FIRST_PORT));
+            assert!(!passes(&filter_v4(), &packet), "{fragment:#x}");
+        }
+    }
+
+    #[test]
+    fn icmp_errors_are_seen_and_other_messages_are_not() {
+        for number in 0..=255 {
+            let is_error = [3, 11].contains(&number);
+            let packet = v4(1, 0, 0, of_type(number));
+            assert_eq!(passes(&filter_v4(), &packet), is_error, "ICMP {number}");
+            let packet = v6(58, of_type(number));
+            assert_eq!(
+                passes(&filter_v6(), &packet),
+                number < 128,
+                "ICMPv6 {number}"
+            );
+        }
+    }
 }

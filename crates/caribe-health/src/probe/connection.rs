@@ -1,9 +1,9 @@
-//! A probe's socket with what keeps its way open.
+//! A probe's socket with what keeps its way open, and a bound on what comes by it.
 
 use std::io;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
@@ -11,9 +11,15 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::path::Lease;
 
 /// A connection. The socket is closed before its port is given back.
+///
+/// Reading ends in an error when too much has come. Checks stop long before; but HTTP and TLS are
+/// read by crates that read as they like, and both let a server repeat things for ever (interim
+/// responses, pings, empty records).
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Bytes that may still come.
+    left: usize,
     _lease: Option<Lease>,
 }
 
@@ -25,9 +31,13 @@ pub(super) struct Datagrams {
 }
 
 impl Connection {
+    /// Far more than any answer that a probe reads, and a moment's work.
+    const MOST: usize = 1 << 20;
+
     pub(super) fn new(stream: TcpStream, lease: Option<Lease>) -> Connection {
         Connection {
             stream,
+            left: Connection::MOST,
             _lease: lease,
         }
     }
@@ -56,7 +66,16 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.left == 0 {
+            let most = Connection::MOST;
+            let text = format!("the server sent more than {most} bytes and no end");
+            return Poll::Ready(Err(io::Error::other(text)));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        // The last read may go beyond by a buffer.
+        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -11,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
 use super::http::{Answer, Authority, two};
-use super::metered::Metered;
 use super::text::Quoted;
 use super::tls::{Connector, TlsOptions, bracketed};
 use super::way::Way;
@@ -136,7 +135,7 @@ impl GrpcCheck {
         let answer = match connector {
             None => {
                 let stream = socket::connect_tcp(target, deadline).await?;
-                self.ask(Metered::new(stream), target, deadline).await?
+                self.ask(stream, target, deadline).await?
             }
             Some(connector) => {
                 let stream = connector.connect(target, deadline).await?;

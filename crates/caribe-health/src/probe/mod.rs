@@ -30,7 +30,6 @@ mod finding;
 pub mod grpc;
 pub mod http;
 mod load;
-mod metered;
 mod octets;
 mod pattern;
 pub mod ping;

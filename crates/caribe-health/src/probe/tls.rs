@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::connection::Connection;
 use super::deadline::Deadline;
 use super::finding::{Found, Step};
-use super::metered::Metered;
 use super::way::Way;
 use super::{Code, PrepareError, socket};
 
@@ -182,7 +182,7 @@ impl Connector {
         &self,
         target: &Way<'_>,
         deadline: &Deadline,
-    ) -> Step<TlsStream<Metered>> {
+    ) -> Step<TlsStream<Connection>> {
         let stream = socket::connect_tcp(target, deadline).await?;
         let address = target.address;
         let name = self
@@ -193,7 +193,7 @@ impl Connector {
             .bound(
                 Code::L6Timeout,
                 format_args!("TLS handshake with {address}"),
-                self.tls.connect(name, Metered::new(stream)),
+                self.tls.connect(name, stream),
             )
             .await?
             .map_err(|error| {

@@ -1,42 +1,61 @@
 //! Questions to dnsmasq.
 
+use std::fs;
+use std::net::SocketAddr;
+
 use caribe_health::probe::{Check, Code};
-use caribe_lab::Process;
+use caribe_lab::{Host, Process};
 
 use crate::bed::{Bed, START, assert_says, check, socket};
 use crate::rogue::{Manner, Rogue};
 
 const SERVER: &str = "127.0.0.1:5353";
 
-fn start(bed: &Bed) -> Process {
+/// Starts the server on port 5353 of these addresses.
+pub(crate) fn start_on(host: &Host, addresses: &[&str]) -> Process {
     let long: String = (0..60)
         .map(|number| format!("txt-record=long.example.org,{}{number}\n", "x".repeat(200)))
         .collect();
     let configuration = format!(
-        "no-daemon\nuser=root\npid-file=\nport=5353\nlisten-address=127.0.0.1,::1\nbind-interfaces\n\
+        "no-daemon\nuser=root\npid-file=\nport=5353\nlisten-address={}\nbind-interfaces\n\
          no-resolv\nno-hosts\nlocal=/example.org/\nlog-facility=-\n\
          host-record=www.example.org,192.0.2.10,2001:db8::10\n\
          cname=alias.example.org,www.example.org\n\
          txt-record=www.example.org,state=up\n\
          mx-host=example.org,mail.example.org,10\n\
          ptr-record=10.2.0.192.in-addr.arpa,www.example.org\n\
-         srv-host=_http._tcp.example.org,www.example.org,80,1,2\n{long}"
+         srv-host=_http._tcp.example.org,www.example.org,80,1,2\n{long}",
+        addresses.join(",")
     );
-    let file = bed.file("dnsmasq.conf", &configuration);
-    let server = bed
-        .host
+    let file = host.file("dnsmasq.conf");
+    fs::write(&file, configuration).expect("a file of the lab");
+    let server = host
         .command("dnsmasq")
         .package("dnsmasq-base")
         .arg(format!("--conf-file={}", file.display()))
         .spawn()
         .expect("dnsmasq");
-    bed.host
-        .wait_until_connects(socket(SERVER), START)
-        .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
+    for address in addresses {
+        let address = SocketAddr::new(address.parse().expect("an address"), 5353);
+        host.wait_until_connects(address, START)
+            .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
+    }
     server
 }
 
-fn dns(settings: &str) -> Check {
+fn start(bed: &Bed) -> Process {
+    start_on(&bed.host, &["127.0.0.1", "::1"])
+}
+
+/// An answer that is too long for a datagram.
+pub(crate) fn long() -> Check {
+    let last = format!("{}59", "x".repeat(200));
+    dns(&format!(
+        r#""name":"long.example.org","kind":"TXT","expect":"{last}""#
+    ))
+}
+
+pub(crate) fn dns(settings: &str) -> Check {
     check(&format!(r#"{{"dns":{{{settings}}}}}"#))
 }
 
@@ -113,9 +132,7 @@ fn records_are_asked_for_and_compared() {
 fn an_answer_too_long_for_a_datagram_comes_by_tcp() {
     let bed = Bed::new("dnstcp");
     let _server = start(&bed);
-    let last = format!("{}59", "x".repeat(200));
-    let long = format!(r#""name":"long.example.org","kind":"TXT","expect":"{last}""#);
-    bed.sees(Code::L7Ok, &dns(&long), SERVER);
+    bed.sees(Code::L7Ok, &long(), SERVER);
 }
 
 #[test]

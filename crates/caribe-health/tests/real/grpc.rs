@@ -1,6 +1,11 @@
 //! The gRPC project's own server, from Debian.
 
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
 use caribe_health::probe::Code;
+use caribe_lab::{Host, Process};
 
 use crate::bed::{Bed, START, assert_says, check, socket};
 
@@ -23,50 +28,54 @@ handler = grpc.method_handlers_generic_handler('grpc.health.v1.Health', {
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
 if sys.argv[1] == 'health':
     server.add_generic_rpc_handlers((handler,))
-server.add_insecure_port('127.0.0.1:' + sys.argv[2])
+server.add_insecure_port(sys.argv[2])
 read = lambda name: open(name, 'rb').read()
 if len(sys.argv) > 4:
     credentials = grpc.ssl_server_credentials([(read(sys.argv[5]), read(sys.argv[4]))])
-    server.add_secure_port('127.0.0.1:' + sys.argv[3], credentials)
+    server.add_secure_port(sys.argv[3], credentials)
 server.start()
 server.wait_for_termination()
 "#;
 
+/// An address that the server takes TLS at, with the files of its certificate and key.
+type Secure<'a> = (&'a str, [&'a Path; 2]);
+
+/// Starts a server at an address; with `health` it knows the health protocol.
+pub(crate) fn start_on(
+    host: &Host,
+    kind: &str,
+    address: SocketAddr,
+    secure: Option<Secure<'_>>,
+) -> Process {
+    let script = host.file("health.py");
+    fs::write(&script, SERVER).expect("a file of the lab");
+    let mut command = host
+        .command("/usr/bin/python3")
+        .package("python3-grpcio")
+        .arg(script)
+        .args([kind, &address.to_string()]);
+    let mut places = vec![address];
+    if let Some((address, files)) = secure {
+        command = command.arg(address).args(files);
+        places.push(socket(address));
+    }
+    let server = command.spawn().expect("python3");
+    for place in places {
+        host.wait_until_connects(place, START)
+            .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
+    }
+    server
+}
+
 #[test]
 fn only_a_service_that_serves_passes() {
     let bed = Bed::new("grpc");
-    let script = bed.file("health.py", SERVER);
     let authority = crate::certificates::Authority::new(&bed.host.file("grpc"));
     let pair = authority.issue("own", &["127.0.0.1"]);
-    let start = |kind: &str, port: &str| {
-        bed.host
-            .command("/usr/bin/python3")
-            .package("python3-grpcio")
-            .args([
-                script.as_os_str(),
-                kind.as_ref(),
-                port.as_ref(),
-                "5443".as_ref(),
-            ])
-            .args(if kind == "health" {
-                vec![&pair.certificate, &pair.key]
-            } else {
-                Vec::new()
-            })
-            .spawn()
-            .expect("python3")
-    };
-    let health = start("health", "5000");
-    let other = start("nothing", "5001");
-    for (server, address) in [
-        (&health, "127.0.0.1:5000"),
-        (&health, "127.0.0.1:5443"),
-        (&other, "127.0.0.1:5001"),
-    ] {
-        bed.host
-            .wait_until_connects(socket(address), START)
-            .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
-    }
+    let files = [pair.certificate.as_path(), pair.key.as_path()];
+    let secure = Some(("127.0.0.1:5443", files));
+    let _health = start_on(&bed.host, "health", socket("127.0.0.1:5000"), secure);
+    let _other = start_on(&bed.host, "nothing", socket("127.0.0.1:5001"), None);
     for (settings, code, says) in [
         ("", Code::L7Ok, "SERVING"),
         (r#""service":"shop""#, Code::L7Ok, "SERVING"),

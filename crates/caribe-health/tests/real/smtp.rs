@@ -1,25 +1,34 @@
 //! A greeting to msmtpd, and to servers that play one.
 
+use std::net::SocketAddr;
+
 use caribe_health::probe::Code;
+use caribe_lab::{Host, Process};
 
 use crate::bed::{Bed, START, assert_says, check, socket};
 use crate::rogue::{Manner, Rogue};
 
 const SERVER: &str = "127.0.0.1:2525";
 
+/// Starts the server.
+pub(crate) fn start_on(host: &Host, address: SocketAddr) -> Process {
+    let server = host
+        .command("msmtpd")
+        .package("msmtp-mta")
+        .arg(format!("--interface={}", address.ip()))
+        .arg(format!("--port={}", address.port()))
+        .arg("--command=cat %F")
+        .spawn()
+        .expect("msmtpd");
+    host.wait_until_connects(address, START)
+        .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
+    server
+}
+
 #[test]
 fn a_mail_server_greets_back() {
     let bed = Bed::new("smtp");
-    let server = bed
-        .host
-        .command("msmtpd")
-        .package("msmtp-mta")
-        .args(["--interface=127.0.0.1", "--port=2525", "--command=cat %F"])
-        .spawn()
-        .expect("msmtpd");
-    bed.host
-        .wait_until_connects(socket(SERVER), START)
-        .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
+    let _server = start_on(&bed.host, socket(SERVER));
     let finding = bed.sees(Code::L7Ok, &check(r#"{"smtp":{}}"#), SERVER);
     assert_says(&finding, "220 ");
     let named = r#"{"smtp":{"name":"director.example.org"}}"#;

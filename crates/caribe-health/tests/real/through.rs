@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::bed::{AMPLE, START, assert_says, check, socket};
 use crate::web::{EXPIRED, SECURE, Web};
+use crate::{dns, grpc, smtp};
 
 const VIPS: [&str; 2] = ["10.9.0.200", "fd00:9::200"];
 const DIRECTORS: [&str; 2] = ["10.9.0.1", "fd00:9::1"];
@@ -204,6 +205,46 @@ fn tls_is_spoken_with_the_server_that_is_meant() {
         // All authorities of tests have one name, and keys of their own.
         assert_says(&server[2], "BadSignature");
         assert_says(&server[3], "expired");
+    }
+}
+
+/// DNS by UDP and by TCP, SMTP and gRPC: of two servers that have the VIP only the first serves.
+#[test]
+fn each_protocol_is_spoken_with_the_server_that_is_meant() {
+    let net = net("throughmore");
+    net.accept(1);
+    net.accept(2);
+    let host = &net.servers[0];
+    let _names = dns::start_on(host, &VIPS);
+    let mut programs = Vec::new();
+    for vip in VIPS {
+        let at = |port| SocketAddr::new(vip.parse().expect("an address"), port);
+        programs.push(smtp::start_on(host, at(2525)));
+        programs.push(grpc::start_on(host, "health", at(5000), None));
+    }
+    let checks = [
+        (
+            dns::dns(r#""name":"www.example.org","expect":"192.0.2.10""#),
+            5353,
+        ),
+        (dns::long(), 5353),
+        (check(r#"{"smtp":{}}"#), 2525),
+        (check(r#"{"grpc":{"service":"shop"}}"#), 5000),
+    ];
+    let mut probes = Vec::new();
+    for (number, v6) in [(1, false), (1, true), (2, false), (2, true)] {
+        for (check, port) in &checks {
+            let target = through(*port, number, v6, Forwarding::Direct);
+            probes.push((check.clone(), target));
+        }
+    }
+    let findings = net.look(&probes, AMPLE);
+    let (serving, idle) = findings.split_at(2 * checks.len());
+    for finding in serving {
+        assert_eq!(finding.code, Code::L7Ok, "{finding}");
+    }
+    for finding in idle {
+        assert_eq!(finding.code, Code::L4Refused, "{finding}");
     }
 }
 

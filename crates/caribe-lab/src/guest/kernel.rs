@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{GuestError, run};
+use super::{GuestError, image, run};
 
 /// A kernel image with its release.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Kernel {
             let name = entry.file_name();
             if let Some(release) = name.to_str().and_then(|name| name.strip_prefix("vmlinuz-")) {
                 return Ok(Kernel {
-                    image: entry.path(),
+                    image: image::unpacked(&entry.path())?,
                     release: release.to_owned(),
                     root: root.to_owned(),
                 });
@@ -51,7 +51,7 @@ impl Kernel {
         Err(GuestError::NoKernel(boot))
     }
 
-    /// The image to boot.
+    /// What to boot.
     pub fn image(&self) -> &Path {
         &self.image
     }

@@ -3,7 +3,8 @@
 //!
 //! For what the running kernel cannot show: whether an older kernel's verifier takes a program,
 //! or how a kernel with other modules behaves. No KVM is needed; full emulation is slow (about
-//! ten seconds to the command), so ask a guest for functions, never for figures.
+//! ten seconds to the command), so ask a guest for functions, and for no figures but numbers of
+//! instructions, which [`Guest::virtual_time`] counts.
 //!
 //! ```no_run
 //! use caribe_lab::guest::{Guest, Initramfs, Kernel};
@@ -18,6 +19,7 @@
 //! ```
 
 mod boot;
+mod image;
 mod initramfs;
 mod kernel;
 

@@ -45,7 +45,9 @@ const MARKED_PROTOCOLS: &[&[Protocol]] = &[
     &[Protocol::Tcp],
     &[Protocol::Tcp],
     &[Protocol::Udp],
+    &[Protocol::Sctp],
     &[Protocol::Tcp, Protocol::Udp],
+    &[Protocol::Tcp, Protocol::Sctp],
 ];
 
 const MARKED_PORTS: &[&[u16]] = &[&[80, 443], &[8080], &[20, 21, 8000]];

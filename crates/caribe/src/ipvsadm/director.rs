@@ -121,7 +121,7 @@ impl Kernel for DirectorKernel {
     }
 
     fn add_server(&mut self, service: &ServiceId, server: &Destination) -> Result<(), KernelError> {
-        let server = model_server(server)?;
+        let server = self.server_of(service, server)?;
         self.change(&Change::AddServer((*service).into(), server))
     }
 
@@ -130,7 +130,7 @@ impl Kernel for DirectorKernel {
         service: &ServiceId,
         server: &Destination,
     ) -> Result<(), KernelError> {
-        let server = model_server(server)?;
+        let server = self.server_of(service, server)?;
         self.change(&Change::EditServer((*service).into(), server))
     }
 
@@ -214,6 +214,15 @@ impl Kernel for DirectorKernel {
             // There is an answer for each.
             *result = answers.next().unwrap_or(Ok(()));
         }
+        for (command, result) in commands.iter().zip(&mut results) {
+            if let Command::AddServer(service, server) | Command::EditServer(service, server) =
+                command
+                && result.is_err()
+                && let Err(error) = self.server_of(service, server)
+            {
+                *result = Err(error);
+            }
+        }
         results
     }
 
@@ -232,6 +241,13 @@ impl Kernel for DirectorKernel {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+impl DirectorKernel {
+    /// A server as the model has it. The kernel looks for the service before it looks at the server.
+    fn server_of(&mut self, id: &ServiceId, server: &Destination) -> Result<Server, KernelError> {
+        model_server(server).or_else(|refusal| self.service(id).and(Err(refusal)))
     }
 }
 

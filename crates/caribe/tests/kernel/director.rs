@@ -1,10 +1,12 @@
 //! The real `caribe director` between two TAP devices, in a namespace of a lab.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use caribe_director::{ControlPaths, LiveTable, Phase, Status};
@@ -13,7 +15,7 @@ use caribe_lab::{Host, Lab, LabError, Process};
 use caribe_reference::network::{self, Side};
 use caribe_reference::scenario::Step;
 use caribe_reference::{
-    Director, PlayError, Said, Scenario, Transcript, Wire, ip_batch, play, restore,
+    Director, PlayError, Rules, Said, Scenario, Transcript, Wire, ip_batch, play, restore, run,
 };
 use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
@@ -35,6 +37,8 @@ const SLOW: Duration = Duration::from_secs(8);
 const SYSCTLS: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv4/icmp_ratelimit", "0"),
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv6/icmp/ratelimit", "0"),
 ];
@@ -45,8 +49,15 @@ const SWEPT: Duration = Duration::from_millis(1200);
 /// Times that a scenario is played when the machine is slow.
 const TRIES: usize = 5;
 
-/// Plays scenarios to one director, one after the other: they have addresses of their own.
-pub(crate) fn play_all(scenarios: &[Scenario]) -> Result<Vec<Transcript>, String> {
+/// Rules of netfilter as the kernel's tools saved them, by the scenario's number.
+pub(crate) type Saved = BTreeMap<u32, String>;
+
+/// Plays scenarios to one director, one after the other: they have addresses of their own. Those
+/// with rules of netfilter come last, once `saved` brings what the guests' tools made of these.
+pub(crate) fn play_all(
+    scenarios: &[Scenario],
+    saved: Receiver<Saved>,
+) -> Result<Vec<Transcript>, String> {
     let mut lab = Lab::new("kernel").map_err(|error| error.to_string())?;
     let host = lab.host("director").map_err(|error| error.to_string())?;
     let bed = Bed {
@@ -58,7 +69,7 @@ pub(crate) fn play_all(scenarios: &[Scenario]) -> Result<Vec<Transcript>, String
         host: host.clone(),
     };
     let played = host
-        .run(|| bed.play(scenarios))
+        .run(move || bed.play(scenarios, &saved))
         .map_err(|error| error.to_string())?;
     let removed = lab.remove().map_err(|error| error.to_string());
     let played = played.map_err(|error| error.to_string())?;
@@ -74,7 +85,11 @@ struct Bed {
 }
 
 impl Bed {
-    fn play(&self, scenarios: &[Scenario]) -> Result<Vec<Transcript>, PlayError> {
+    fn play(
+        &self,
+        scenarios: &[Scenario],
+        saved: &Receiver<Saved>,
+    ) -> Result<Vec<Transcript>, PlayError> {
         let wire = Wire::open()?;
         for (key, value) in SYSCTLS {
             let path = format!("/proc/sys/net/{key}");
@@ -87,7 +102,13 @@ impl Bed {
         ip_batch(&commands)?;
         let mut caribe = Caribe::start(self)?;
         let mut transcripts = Vec::new();
-        for scenario in scenarios {
+        let has_rules = |scenario: &&Scenario| scenario.netfilter.is_some();
+        let (with_rules, others): (Vec<_>, Vec<_>) = scenarios.iter().partition(has_rules);
+        for scenario in others.into_iter().chain(with_rules) {
+            if scenario.netfilter.is_some() && caribe.saved.is_empty() {
+                let none = |_| PlayError::Director("gets no rules: the guests failed".to_owned());
+                caribe.saved = saved.recv().map_err(none)?;
+            }
             let mut tries = 1;
             loop {
                 if let Some(transcript) = caribe.play(scenario, &wire)? {
@@ -102,11 +123,15 @@ impl Bed {
                 }
                 tries += 1;
                 // Connections of the first try must not be there at the second.
+                let saved = std::mem::take(&mut caribe.saved);
                 caribe.stop()?;
                 caribe = Caribe::start(self)?;
+                caribe.saved = saved;
             }
         }
         caribe.stop()?;
+        let place = |number: u32| scenarios.iter().position(|it| it.number == number);
+        transcripts.sort_by_key(|transcript| place(transcript.number));
         Ok(transcripts)
     }
 }
@@ -116,8 +141,9 @@ impl Bed {
         &self,
         serial_no: u32,
         scenario: Option<&Scenario>,
+        blocks: &str,
     ) -> Result<(), PlayError> {
-        let text = configuration(serial_no, scenario);
+        let text = configuration(serial_no, scenario) + blocks;
         fs::write(&self.file, text).map_err(PlayError::system("write lvs.cf"))
     }
 }
@@ -157,12 +183,13 @@ struct Caribe<'a> {
     plain: bool,
     /// Whether the scenario has templates.
     persistent: bool,
+    saved: Saved,
 }
 
 impl Caribe<'_> {
     fn start(bed: &Bed) -> Result<Caribe<'_>, PlayError> {
         let back = Side::Back.interface();
-        bed.write_configuration(1, None)?;
+        bed.write_configuration(1, None, "")?;
         let process = bed
             .host
             .command(CARIBE)
@@ -187,6 +214,7 @@ impl Caribe<'_> {
             serial_no: 1,
             plain: true,
             persistent: false,
+            saved: Saved::new(),
         };
         caribe.wait("does not answer", START, |_| true)?;
         Ok(caribe)
@@ -240,11 +268,11 @@ impl Caribe<'_> {
         }
     }
 
-    /// Puts a file with the scenario's marks and settings in force.
-    fn reload(&mut self, scenario: &Scenario) -> Result<(), PlayError> {
+    /// Puts a file with the scenario's marks and settings in force, and these blocks.
+    fn reload(&mut self, scenario: &Scenario, blocks: &str) -> Result<(), PlayError> {
         self.serial_no += 1;
         self.bed
-            .write_configuration(self.serial_no, Some(scenario))?;
+            .write_configuration(self.serial_no, Some(scenario), blocks)?;
         self.process.signal(Signal::SIGHUP).map_err(lab)?;
         let deadline = Deadline::after(SOON);
         loop {
@@ -314,14 +342,21 @@ impl Director for Caribe<'_> {
         Ok(all)
     }
 
-    fn begin(&mut self, scenario: &Scenario) -> Result<(), PlayError> {
+    fn begin(&mut self, scenario: &Scenario) -> Result<Option<Rules>, PlayError> {
         self.persistent = scenario.steps.iter().any(|step| match step {
             Step::Ipvsadm(words) => words.contains(" -p"),
             Step::Client(..) | Step::Server(..) => false,
         });
-        let plain = scenario.marks.is_empty() && scenario.settings.is_empty();
+        let (rules, blocks) = match self.saved.get(&scenario.number) {
+            Some(saved) => {
+                let (rules, blocks) = import(saved)?;
+                (Some(rules), blocks)
+            }
+            None => (None, String::new()),
+        };
+        let plain = scenario.marks.is_empty() && scenario.settings.is_empty() && blocks.is_empty();
         if !(plain && self.plain) {
-            self.reload(scenario)?;
+            self.reload(scenario, &blocks)?;
             self.plain = plain;
         }
         for words in [&["-C"][..], &["--set", "900", "120", "300"]] {
@@ -332,7 +367,8 @@ impl Director for Caribe<'_> {
                 return Err(PlayError::Director(format!("refused {words:?}: {said}")));
             }
         }
-        self.settle()
+        self.settle()?;
+        Ok(rules)
     }
 
     fn settle(&mut self) -> Result<(), PlayError> {
@@ -354,6 +390,27 @@ impl Director for Caribe<'_> {
             wait::pause(SWEPT);
         }
     }
+}
+
+/// What `caribe import marks` makes of rules: the blocks, and which rules it says have none.
+fn import(text: &str) -> Result<(Rules, String), PlayError> {
+    let said = run(Command::new(CARIBE).args(["import", "marks"]), text)?;
+    let unlike = |line: &str| {
+        PlayError::Director(format!(
+            "imports marks and says `{line}`, which names no line"
+        ))
+    };
+    let number = |line: &str| {
+        let (number, _) = line.strip_prefix("line ")?.split_once(": not translated")?;
+        number.parse().ok()
+    };
+    let named = said.error.lines();
+    let left_out = named.map(|line| number(line).ok_or_else(|| unlike(line)));
+    let rules = Rules {
+        text: text.to_owned(),
+        left_out: left_out.collect::<Result<_, _>>()?,
+    };
+    Ok((rules, said.out))
 }
 
 fn lab(error: LabError) -> PlayError {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use caribe_lab::guest::Kernel;
 use caribe_lab::wait::Deadline;
 use caribe_reference::{
-    Difference, Scenario, Shrinking, Transcript, cases, compare, generate, play_in_guests,
+    Difference, GuestError, Scenario, Shrinking, Transcript, cases, compare, generate,
+    play_in_guests,
 };
 
 use crate::arguments::{Arguments, MOST};
@@ -97,8 +99,19 @@ fn differing(
 ) -> Result<Vec<(Scenario, Difference)>, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let (reference, ours) = std::thread::scope(|scope| {
-        let reference = scope.spawn(|| play_in_guests(kernel, &program, scenarios, guests));
-        let ours = director::play_all(scenarios);
+        let (saved, bring) = mpsc::channel();
+        let program = &program;
+        let reference = scope.spawn(move || {
+            let played = play_in_guests(kernel, program, scenarios, guests)?;
+            let rules = played
+                .iter()
+                .filter_map(|it| Some((it.number, it.rules.as_ref()?)));
+            let texts = rules.map(|(number, rules)| (number, rules.text.clone()));
+            // Nobody takes it where no scenario has any.
+            let _not_wanted = saved.send(texts.collect());
+            Ok::<_, GuestError>(played)
+        });
+        let ours = director::play_all(scenarios, bring);
         let reference = reference.join();
         let reference = reference.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (reference.map_err(|error| error.to_string()), ours)

@@ -8,26 +8,37 @@ use crate::director::SOON;
 use crate::lvs_cf::{Balanced, LvsCf, Way};
 
 /// A service of each method, IPv6 and a tunnel of the other family among them.
-const SERVICES: [Balanced; 5] = [
+const SERVICES: [Balanced; 7] = [
     Balanced::tcp4(Way::Direct),
     Balanced::tcp6(Way::Direct),
     Balanced::tcp4(Way::Tunnel),
     Balanced::tcp4(Way::TunnelOver6),
+    GRE,
+    GUE,
     Balanced::tcp4(Way::Nat),
 ];
+const GRE: Balanced = Balanced::tcp6(Way::Tunnel);
+const GUE: Balanced = Balanced::tcp6(Way::TunnelOver6);
 
 /// Each server is checked by its own address (`http`) and through the VIP (`http-2`).
 fn file() -> LvsCf {
     let mut file = LvsCf::rr(&SERVICES);
     for block in &mut file.blocks {
         let timing = "interval = 1\n timeout = 1\n rise = 1\n fall = 2\n fast_interval = 1\n";
+        let service = block.service;
         // The way to a server of the other family has no address to send from.
-        let source = match block.service.way {
-            Way::TunnelOver6 => "source = 10.1.0.1\n",
+        let source = if service.way == Way::TunnelOver6 && !service.v6 {
+            "source = 10.1.0.1\n"
+        } else {
+            ""
+        };
+        let tunnel = match service {
+            GRE => "tunnel = gre\n tunnel_checksum = full\n",
+            GUE => "tunnel = gue\n tunnel_port = 6080\n tunnel_checksum = remote\n",
             _ => "",
         };
         block.more = format!(
-            "slow_start = off\n monitor = none\n monitor http {{\n {timing} }}\n \
+            "slow_start = off\n monitor = none\n {tunnel} monitor http {{\n {timing} }}\n \
              monitor http {{\n through = vip\n {source} {timing} }}"
         );
     }
@@ -73,7 +84,7 @@ fn all_is_well(bed: &Bed, service: Balanced) {
 fn only_a_check_through_the_vip_finds_what_keeps_data_from_a_server() {
     let file = file();
     let mut bed = Bed::start("through", &file);
-    let [direct, direct6, tunnel, over6, nat] = SERVICES;
+    let [closed @ .., nat] = SERVICES;
     for service in SERVICES {
         all_is_well(&bed, service);
     }
@@ -82,7 +93,7 @@ fn only_a_check_through_the_vip_finds_what_keeps_data_from_a_server() {
     real_server(&bed.net.lab, &web1, "down")
         .run()
         .expect("the real server is as it was");
-    for service in [direct, direct6, tunnel, over6] {
+    for service in closed {
         until_found(&bed, service);
         all_is_well(&bed, service);
     }

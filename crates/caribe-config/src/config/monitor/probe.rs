@@ -8,7 +8,9 @@ use super::Http;
 /// What is checked, by the kind of the block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// A TCP connection is accepted.
+    /// A SYN is answered: `tcp` with `handshake = half` and nothing to send or to expect.
+    Syn,
+    /// A TCP connection is made.
     Tcp {
         /// What is sent then.
         send: Option<Vec<u8>>,
@@ -62,7 +64,7 @@ impl Probe {
     /// The kind, as the name of the block.
     pub fn kind(&self) -> &'static str {
         match self {
-            Probe::Tcp { .. } => "tcp",
+            Probe::Syn | Probe::Tcp { .. } => "tcp",
             Probe::Http(http) if http.tls.is_some() => "https",
             Probe::Http(_) => "http",
             Probe::Tls(_) => "tls",

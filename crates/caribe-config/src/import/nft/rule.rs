@@ -214,6 +214,10 @@ impl<'l> Parser<'_, 'l> {
     }
 
     fn ports(&mut self) -> Result<PortSet, String> {
+        let operators = ["<", "<=", ">", ">="];
+        if let Some(operator) = operators.into_iter().find(|it| self.skip(it)) {
+            return ports_beside(operator, self.next().unwrap_or_default());
+        }
         let ranges = self.each(|written| {
             literal::ports(written.as_bytes()).map_err(|_| format!("`{written}` is no port number"))
         })?;
@@ -318,6 +322,20 @@ fn network(written: &str) -> Result<Network, String> {
             true => format!("`{written}` is a range of addresses, not a network"),
             false => format!("the destination `{written}` is no network"),
         })
+}
+
+/// Ports above or below one.
+fn ports_beside(operator: &str, written: &str) -> Result<PortSet, String> {
+    let no_port = || format!("`{written}` is no port number");
+    let port: u16 = written.parse().map_err(|_| no_port())?;
+    let range = match operator {
+        "<" => port.checked_sub(1).map(|last| 0..=last),
+        "<=" => Some(0..=port),
+        ">" => port.checked_add(1).map(|first| first..=u16::MAX),
+        _ => Some(port..=u16::MAX),
+    };
+    let ports = range.and_then(|range| PortSet::new([range]));
+    ports.ok_or_else(|| format!("no port is `{operator} {written}`"))
 }
 
 fn protocol(written: &str) -> Result<Protocol, String> {

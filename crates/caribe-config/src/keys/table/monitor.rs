@@ -83,6 +83,15 @@ pub(super) const KEYS: &[Key] = &[
         .fallback(Fallback::Derived("what the route says"))
         .meaning("Interface that the checks leave by."),
     // tcp and udp.
+    in_monitor("handshake", Kind::Word(&["half", "full"]))
+        .default("half")
+        .monitors(&["tcp"])
+        .meaning(
+            "`half`: the server's answer to a SYN is enough; it gets a reset, and the program \
+             behind the port never learns of it. `full`: the handshake is completed and the \
+             connection closed in order, for servers and firewalls that log or punish resets. \
+             With `send` or `expect` it is always `full`.",
+        ),
     in_monitor("send", Kind::Bytes)
         .monitors(&["tcp", "agent"])
         .meaning("What is sent after the connect."),
@@ -94,7 +103,7 @@ pub(super) const KEYS: &[Key] = &[
         .monitors(&["tcp", "udp"])
         .meaning(
             "What the answer begins with; `*`: any answer. Without it a `tcp` server is good \
-             when it accepts the connection, and a `udp` server unless it answers that the port \
+             when it takes the connection, and a `udp` server unless it answers that the port \
              is unreachable.",
         ),
     in_monitor("use_regex", Kind::Boolean)

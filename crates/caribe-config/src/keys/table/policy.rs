@@ -2,7 +2,7 @@
 //! `net.ipv4.vs`, with its names and defaults. Where the key may stand in a `virtual` block too,
 //! the service's value goes before that of the file.
 
-use crate::keys::{Fallback, Key, Kind, Topic};
+use crate::keys::{Fallback, Key, Kind};
 
 use super::{INT_MAX, TIMEOUT_MAX, global, in_virtual};
 
@@ -71,12 +71,11 @@ pub(super) const GLOBAL: &[Key] = &[
         "1: when no server of a service keyed by a mark (a transparent cache) can take a \
          connection, its packets go where they are addressed to instead of nowhere.",
     ),
-    for_the_file("nat_icmp_send", Kind::Boolean, "0")
-        .not_yet(Topic::Icmp)
-        .meaning(
-            "1: a packet from a NAT server that belongs to no connection is answered with port \
-         unreachable.",
-        ),
+    for_the_file("nat_icmp_send", Kind::Boolean, "0").meaning(
+        "1: a packet from a NAT server's address and port that belongs to no connection and is \
+         for no service is answered with port unreachable, so that the server forgets a \
+         connection that the director knows no more.",
+    ),
     for_the_file("schedule_icmp", Kind::Boolean, "0").meaning(
         "1: an ICMP error about a connection that is unknown is scheduled as a packet of that \
          connection would be, and makes the connection.",

@@ -54,6 +54,19 @@ fn a_service_is_checked_as_piranha_did_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_tcp_block_connects_as_far_as_it_says() {
+    let tcp = |send: Option<&[u8]>| Probe::Tcp {
+        send: send.map(<[u8]>::to_vec),
+        expect: None,
+    };
+    let orderly = |orderly| Ok(Check::Tcp(TcpCheck { orderly }));
+    assert_eq!(of_block(&Probe::Syn), orderly(false));
+    assert_eq!(of_block(&tcp(None)), orderly(true));
+    let talks = of_block(&tcp(Some(b"hello"))).expect("a check");
+    assert_eq!(talks.kind(), "send-expect");
+}
+
+#[test]
 fn ssh_asks_nobody_anything_and_other_shells_are_run_as_they_are() {
     let by = |shell: &str| {
         load(&LoadMonitor::Uptime {
