@@ -27,6 +27,7 @@ pub fn parse(context: &XdpContext) -> Outcome {
         return drop(Verdict::DroppedMalformed);
     };
     match ethernet.ether_type {
+        ETHER_TYPE_IPV4 | ETHER_TYPE_IPV6 if ethernet.is_for_group() => pass(Verdict::PassedGroup),
         ETHER_TYPE_IPV4 => parse4(context),
         ETHER_TYPE_IPV6 => parse6(context),
         ETHER_TYPE_VLAN | ETHER_TYPE_SERVICE_VLAN => pass(Verdict::PassedVlan),

@@ -25,6 +25,12 @@ impl EthernetHeader {
     /// Length in bytes.
     pub const LENGTH: usize = 14;
 
+    /// True when the frame is for a group of machines: broadcast, or multicast.
+    #[inline(always)]
+    pub const fn is_for_group(&self) -> bool {
+        self.destination[0] & 1 != 0
+    }
+
     /// Addresses the frame back to where it came from.
     #[inline(always)]
     pub const fn turn_round(&mut self) {

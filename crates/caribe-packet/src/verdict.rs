@@ -54,6 +54,8 @@ verdicts! {
     PassedNotIp = "passed_not_ip",
     /// Carries a VLAN tag: attach to the VLAN's own interface to balance it.
     PassedVlan = "passed_vlan",
+    /// IP, but broadcast or multicast by its MAC address, which IPVS does not balance either.
+    PassedGroup = "passed_group",
     /// ICMP or another protocol that is not balanced, for the kernel.
     PassedProtocol = "passed_protocol",
     /// No virtual service and no connection: for the kernel.

@@ -29,6 +29,25 @@ pub(crate) fn cases(cases: &mut Cases) {
             bench.expect_bytes(Side::Front, &frame, Expected::Passed(Verdict::PassedNotIp));
         }
     });
+    for flow in Flow::ALL {
+        let name = flow.name();
+        cases.add(
+            format!("pass::broadcast and multicast {name}"),
+            move |bench| {
+                table(bench);
+                for group in [
+                    [0xff; 6],
+                    [1, 0, 0x5e, 0, 0, 1],
+                    [0x33, 0x33, 0, 0, 0, 1],
+                    [3, 0xbf, 1, 2, 3, 4],
+                ] {
+                    let frame = flow.request(1).with(|frame| frame.destination = group);
+                    let passed = Expected::Passed(Verdict::PassedGroup);
+                    bench.expect(Side::Front, &frame, passed);
+                }
+            },
+        );
+    }
     for (name, tag) in [("802.1q", [0x81, 0x00]), ("802.1ad", [0x88, 0xa8])] {
         cases.add(
             format!("pass::vlan tag {name}, though a VIP is inside"),
