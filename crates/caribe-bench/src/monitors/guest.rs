@@ -1,8 +1,8 @@
 //! Caribe's checks beside keepalived's, in a kernel that has IPVS: Debian's, in an emulated guest.
 //!
 //! Time there means nothing. But the guest's clock goes by the instructions that it executes, so
-//! what its kernel counts as a thread's time is a number of instructions, whatever this machine
-//! is busy with.
+//! what its kernel counts as a thread's time goes by them, too. From one boot to another the
+//! numbers differ by up to a half; ratios of one boot hardly do, and they are what counts.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,8 @@ impl Beside {
             "\n### Beside keepalived\n\nkeepalived's checker wants IPVS in the kernel ({here}). \
              So they took turns in Debian's kernel ({}), in an \
              emulated guest whose clock goes by the instructions that it executes: what its \
-             kernel counts as a program's time is a number of instructions, and no time. {} \
+             kernel counts as a program's time goes by instructions. Boots differ; the ratio of \
+             one boot counts. {} \
              servers on the loopback interface, each checked once a second; the servers' half of \
              TCP, which is done by whoever sends, is in all of them. A check that does the same \
              must not cost more than keepalived's.\n\n{}",

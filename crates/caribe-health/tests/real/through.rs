@@ -55,6 +55,12 @@ fn net(name: &str) -> Net {
                 .wait_until_pings(server(number, v6), START)
                 .expect("in reach");
         }
+        // What a server answers while it does not know the way back may be lost, and a datagram
+        // is sent once only.
+        for address in [DIRECTORS, VIPS].concat() {
+            let address = address.parse().expect("an address");
+            host.wait_until_pings(address, START).expect("in reach");
+        }
         host
     });
     for host in &servers {
