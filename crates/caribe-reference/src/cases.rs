@@ -21,7 +21,7 @@ const FIRST_LIST: u32 = 61_001;
 /// All cases.
 pub fn cases() -> Vec<Case> {
     type Write = fn(&mut Script);
-    let cases: [(&str, Write); 20] = [
+    let cases: [(&str, Write); 21] = [
         ("tcp_lifecycle_nat", tcp_lifecycle_nat),
         ("tcp_lifecycle_direct", tcp_lifecycle_direct),
         ("reset_by_the_client", reset_by_the_client),
@@ -31,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         ("ttl_ends", ttl_ends),
         ("removed_server_comes_back", removed_server_comes_back),
         ("stray_packets", stray_packets),
+        ("stray_answers", stray_answers),
         ("sctp_lifecycle_nat", sctp_lifecycle_nat),
         ("sctp_lifecycle_direct", sctp_lifecycle_direct),
         ("direct_after_an_edit", direct_after_an_edit),
@@ -506,6 +507,28 @@ fn crowd_quiesce_and_remove(script: &mut Script, scheduler: &str) {
     script.connect_everywhere([1050]);
     script.ipvsadm("-a -f F -r @1 -m -w 100");
     script.connect_everywhere([1051]);
+}
+
+/// What NAT servers are told when they speak of connections that are not known.
+fn stray_answers(script: &mut Script) {
+    script.settings.push(("nat_icmp_send".to_owned(), 1));
+    // One-packet scheduling keeps no connection that an answer could belong to.
+    script.ipvsadm("-A -u V:53 -s rr -o");
+    script.ipvsadm("-a -u V:53 -r @1:53 -m");
+    let flow = udp(1024);
+    script.client(flow, Flags::NONE);
+    script.server(flow, Flags::NONE);
+    // Quiesced, it is still in service.
+    script.ipvsadm("-e -u V:53 -r @1:53 -m -w 0");
+    script.server(flow, Flags::NONE);
+    // By another method, and out of service, it is nobody whom the director knows.
+    script.ipvsadm("-e -u V:53 -r @1:53 -g");
+    script.server(flow, Flags::NONE);
+    script.ipvsadm("-d -u V:53 -r @1:53");
+    script.server(flow, Flags::NONE);
+    script.ipvsadm("-a -u V:53 -r @1:53 -m");
+    script.server(flow, Flags::NONE);
+    script.list();
 }
 
 fn sloppy_connections_assure_templates(script: &mut Script) {

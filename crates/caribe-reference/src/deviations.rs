@@ -37,6 +37,13 @@ pub(crate) enum Rule {
 
 /// All deviations that are meant.
 pub const DEVIATIONS: &[Deviation] = &[
+    // Before the next one, which takes away where the quote begins.
+    Deviation {
+        what: "the TTL in what `nat_icmp_send` quotes",
+        reason: "the kernel has taken one off by then, as it was about to forward the packet; \
+                 Caribe quotes it as it came",
+        rule: Rule::Frame(ttl_of_a_stray),
+    },
     Deviation {
         what: "the IP header of an ICMP error, and how much it quotes",
         reason: "the kernel answers from an address of its own and quotes up to 548 bytes; XDP \
@@ -112,6 +119,13 @@ pub const DEVIATIONS: &[Deviation] = &[
         rule: Rule::Avoided,
     },
     Deviation {
+        what: "what a connection counts whose client begins anew, until the clock's next tick",
+        reason: "the kernel leaves the old one to its timer, and schedulers count both for some \
+                 milliseconds; Caribe puts the new one in its place",
+        // The reference is given the time of a tick after every packet.
+        rule: Rule::Avoided,
+    },
+    Deviation {
         what: "firewall marks over 2,147,483,647 as ipvsadm prints them",
         reason: "ipvsadm takes them and prints negative numbers, in `-S` too, which it does not take \
                  back; Caribe's prints what it takes, so that a saved table can be restored",
@@ -155,6 +169,18 @@ fn icmp_errors(seen: &mut Seen) {
         let header = ["source", "ttl", "tos", "id", "fragment", "length", "quote"];
         place > quote + 1 || !header.contains(&name.as_str())
     });
+}
+
+fn ttl_of_a_stray(seen: &mut Seen) {
+    let is_told = seen.get("icmp") == Some("3/3") && seen.get("to") != Some("clients");
+    let quote = seen.fields.iter().position(|(name, _)| name == "quote");
+    let Some(quote) = quote.filter(|_| is_told) else {
+        return;
+    };
+    let mut quoted = seen.fields.iter().skip(quote);
+    if let Some(place) = quoted.position(|(name, _)| name == "ttl") {
+        seen.fields.remove(quote + place);
+    }
 }
 
 fn outer_identification(seen: &mut Seen) {

@@ -63,6 +63,8 @@ const SETTINGS: &[(&str, &[u32])] = &[
     ("sloppy_tcp", &[1]),
     ("sloppy_sctp", &[1]),
     ("secure_tcp", &[3]),
+    ("nat_icmp_send", &[1]),
+    ("pmtu_disc", &[0]),
 ];
 
 #[cfg(test)]
@@ -165,6 +167,8 @@ mod tests {
             "sends SCTP",
             "(SCTP to",
             "secure_tcp",
+            "nat_icmp_send",
+            "pmtu_disc",
             "sloppy_tcp",
             "sloppy_sctp",
             "conn_reuse_mode",

@@ -70,6 +70,9 @@ const fn time_limit(scenarios: usize) -> Duration {
     Duration::from_secs(300 + 10 * scenarios as u64)
 }
 
+/// More than a tick of the kernel's clock: a connection that a packet ends goes with the next one.
+const TICK: Duration = Duration::from_millis(5);
+
 /// The estimator takes the counters every two seconds.
 const COUNTED: Duration = Duration::from_millis(2100);
 
@@ -272,6 +275,10 @@ impl Director for KernelDirector {
     fn settle(&mut self) -> Result<(), PlayError> {
         // ipvsadm returns when it is done.
         Ok(())
+    }
+
+    fn finish_packet(&mut self) {
+        wait::pause(TICK);
     }
 
     fn count(&mut self) {

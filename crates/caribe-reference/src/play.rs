@@ -39,6 +39,9 @@ pub trait Director {
     /// That it is not, after a time.
     fn settle(&mut self) -> Result<(), PlayError>;
 
+    /// Returns when the last packet has done all that it does.
+    fn finish_packet(&mut self);
+
     /// Returns when all packets that were sent are counted.
     fn count(&mut self);
 
@@ -217,8 +220,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn exchange(&self, side: Side, frame: &[u8]) -> Result<Vec<Seen>, PlayError> {
+    fn exchange(&mut self, side: Side, frame: &[u8]) -> Result<Vec<Seen>, PlayError> {
         let frames = self.wire.exchange(side, frame)?;
+        self.director.finish_packet();
         Ok(frames
             .iter()
             .map(|(side, frame)| Seen::read(*side, frame))

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use xshell::Shell;
 
+use super::{INCREMENTAL, OBJECT};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Stopwatch, step};
 
@@ -110,9 +111,10 @@ impl<'a> Run<'a> {
             .args(self.filter)
             .current_dir(shell.current_dir())
             // Own copies of what xshell would set for its own commands.
-            .env(
-                "CARIBE_BPF_OBJECT",
-                shell.var_os("CARIBE_BPF_OBJECT").unwrap_or_default(),
+            .envs(
+                [OBJECT, INCREMENTAL]
+                    .into_iter()
+                    .filter_map(|name| Some((name, shell.var_os(name)?))),
             )
             .stdout(Stdio::piped())
             // A group of its own, to end a run that hangs as a whole.

@@ -31,12 +31,21 @@ pub(crate) struct Arguments {
 /// No run of tests may take longer; a hang must end and say where it hung.
 const TIME_LIMIT: Duration = Duration::from_secs(40 * 60);
 
+/// The BPF object that the workspace is built with.
+const OBJECT: &str = "CARIBE_BPF_OBJECT";
+/// Whether cargo keeps what the next build may use.
+const INCREMENTAL: &str = "CARGO_INCREMENTAL";
+
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
     let watch = Stopwatch::start();
     let may_skip = !std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false");
     machine::prepare(&[Purpose::Bpf, Purpose::Lab, Purpose::Guest, Purpose::Fuzz])?;
     let shell = Shell::new()?;
     shell.change_dir(repository.root());
+    if !may_skip {
+        // A checkout that is built once writes nothing for the next time.
+        shell.set_var(INCREMENTAL, "0");
+    }
     let mut report = Report::default();
     let everything = arguments.filter.is_none();
 
@@ -63,7 +72,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
             return Ok(ExitCode::FAILURE);
         }
     };
-    shell.set_var("CARIBE_BPF_OBJECT", &object);
+    shell.set_var(OBJECT, &object);
 
     if everything {
         report.check("Clippy, warnings denied", || {

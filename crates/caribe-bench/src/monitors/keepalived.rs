@@ -36,7 +36,7 @@ fn configuration(targets: impl Iterator<Item = SocketAddr>) -> String {
 /// Checks only, in the foreground, with its files in a directory.
 fn arguments(directory: &Path) -> Vec<String> {
     let file = |name: &str| directory.join(name).display().to_string();
-    let mut arguments = ["--check", "--dont-fork", "--log-console", "--no-syslog"]
+    let mut arguments = ["--check", "--dont-fork", "--log-console"]
         .map(str::to_owned)
         .to_vec();
     for (option, name) in [
@@ -98,6 +98,8 @@ impl Keepalived {
         let output = File::create(&log).context("cannot make keepalived's log")?;
         let child = Command::new("keepalived")
             .args(arguments(directory))
+            // Without a daemon for it, the log would go to the guest's console.
+            .arg("--no-syslog")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

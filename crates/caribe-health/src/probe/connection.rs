@@ -20,6 +20,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Bytes that may still come.
     left: usize,
+    /// It ends with a reset when it is closed, and not before.
+    resets: bool,
     _lease: Option<Lease>,
 }
 
@@ -38,7 +40,16 @@ impl Connection {
         Connection {
             stream,
             left: Connection::MOST,
+            resets: false,
             _lease: lease,
+        }
+    }
+
+    /// Of a socket that is closed by a reset: no end is announced before that.
+    pub(super) fn that_resets(self) -> Connection {
+        Connection {
+            resets: true,
+            ..self
         }
     }
 }
@@ -93,6 +104,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.resets {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::connection::{Connection, Datagrams};
@@ -80,24 +80,43 @@ pub(super) async fn connect_tcp(way: &Way<'_>, deadline: &Deadline) -> Step<Conn
     Ok(Connection::new(stream, lease))
 }
 
+/// Connects to a target that is asked one question: three packets are sent, the question and the
+/// reset that ends it among them, and nothing of it stays behind on either side.
+pub(super) async fn connect_to_ask(way: &Way<'_>, deadline: &Deadline) -> Step<Connection> {
+    let (stream, lease) = connect_briefly(way, deadline).await?;
+    // The kernel gave that up with the handshake: what is received is not acknowledged at once,
+    // either.
+    let brief = SockRef::from(&stream).set_tcp_quickack(false);
+    brief.map_err(|error| no_reset(&error))?;
+    Ok(Connection::new(stream, lease).that_resets())
+}
+
 /// Sees whether the target takes connections, and has none: what its SYN-ACK gets is a reset.
-/// The acknowledgement that would complete the handshake is put off, and the reset is there
-/// first. So the program behind the port is not troubled at all, there are two packets less, and
-/// nothing of it stays behind on either side.
+/// So the program behind the port is not troubled at all, there are two packets less, and nothing
+/// of it stays behind on either side.
 pub(super) async fn knock(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
-    let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
-    let prepared = socket
-        .set_linger(Some(Duration::ZERO))
-        .and_then(|()| socket.set_tcp_quickack(false));
-    prepared.map_err(|error| {
-        Found::new(
-            Code::Local,
-            format_args!("cannot prepare a connection's reset: {error}"),
-        )
-    })?;
-    let stream = connect(socket, way.address, deadline).await?;
+    let (stream, lease) = connect_briefly(way, deadline).await?;
     drop(Connection::new(stream, lease));
     Ok(())
+}
+
+/// Puts off the acknowledgement that completes the handshake, so that it comes with what is sent
+/// first, or never if that is the reset; and has the connection end with one.
+async fn connect_briefly(way: &Way<'_>, deadline: &Deadline) -> Step<(TcpStream, Option<Lease>)> {
+    let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
+    let brief = socket
+        .set_linger(Some(Duration::ZERO))
+        .and_then(|()| socket.set_tcp_quickack(false));
+    brief.map_err(|error| no_reset(&error))?;
+    let stream = connect(socket, way.address, deadline).await?;
+    Ok((stream, lease))
+}
+
+fn no_reset(error: &io::Error) -> Found {
+    Found::new(
+        Code::Local,
+        format_args!("cannot prepare a connection's reset: {error}"),
+    )
 }
 
 /// The wording is nanny's.

@@ -52,28 +52,60 @@ const TRIES: usize = 5;
 /// Rules of netfilter as the kernel's tools saved them, by the scenario's number.
 pub(crate) type Saved = BTreeMap<u32, String>;
 
-/// Plays scenarios to one director, one after the other: they have addresses of their own. Those
-/// with rules of netfilter come last, once `saved` brings what the guests' tools made of these.
+/// Directors at a time. They mostly wait: for programs, and for the sweeps that count templates.
+const DIRECTORS: usize = 2;
+
+/// Plays scenarios to some directors, to each one after the other: they have addresses of their
+/// own. Those with rules of netfilter come last, once `saved` brings what the guests' tools made of
+/// these. The transcripts are in the order of the scenarios.
 pub(crate) fn play_all(
     scenarios: &[Scenario],
     saved: Receiver<Saved>,
 ) -> Result<Vec<Transcript>, String> {
     let mut lab = Lab::new("kernel").map_err(|error| error.to_string())?;
-    let host = lab.host("director").map_err(|error| error.to_string())?;
-    let bed = Bed {
-        pins: lab
-            .pin_directory("director")
-            .map_err(|error| error.to_string())?,
-        file: lab.directory().join("lvs.cf"),
-        runtime: host.file("run"),
-        host: host.clone(),
-    };
-    let played = host
-        .run(move || bed.play(scenarios, &saved))
-        .map_err(|error| error.to_string())?;
+    let played = play_in(&mut lab, scenarios, saved);
     let removed = lab.remove().map_err(|error| error.to_string());
-    let played = played.map_err(|error| error.to_string())?;
-    removed.map(|()| played)
+    let mut transcripts = played?;
+    let place = |number: u32| scenarios.iter().position(|it| it.number == number);
+    transcripts.sort_by_key(|transcript| place(transcript.number));
+    removed.map(|()| transcripts)
+}
+
+fn play_in(
+    lab: &mut Lab,
+    scenarios: &[Scenario],
+    saved: Receiver<Saved>,
+) -> Result<Vec<Transcript>, String> {
+    let has_rules = |scenario: &&Scenario| scenario.netfilter.is_some();
+    let (with_rules, others): (Vec<_>, Vec<_>) = scenarios.iter().partition(has_rules);
+    let share = others.len().div_ceil(DIRECTORS).max(1);
+    let mut shares: Vec<Vec<&Scenario>> = others.chunks(share).map(<[_]>::to_vec).collect();
+    match shares.last_mut() {
+        Some(last) => last.extend(with_rules),
+        None => shares.push(with_rules),
+    }
+    let beds = (1..=shares.len()).map(|number| Bed::new(lab, &format!("bed{number}")));
+    let beds: Vec<Bed> = beds
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    // The last one's alone.
+    let mut saved = Some(saved);
+    std::thread::scope(|scope| {
+        let mut playing = Vec::new();
+        for (bed, share) in beds.iter().zip(&shares).rev() {
+            let saved = saved.take();
+            playing.push(scope.spawn(move || bed.host.run(|| bed.play(share, saved))));
+        }
+        let mut transcripts = Vec::new();
+        for thread in playing {
+            let played = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let played = played.map_err(|error| error.to_string())?;
+            transcripts.extend(played.map_err(|error| error.to_string())?);
+        }
+        Ok(transcripts)
+    })
 }
 
 /// Where a director runs.
@@ -85,10 +117,20 @@ struct Bed {
 }
 
 impl Bed {
+    fn new(lab: &mut Lab, name: &str) -> Result<Bed, LabError> {
+        let host = lab.host(name)?;
+        Ok(Bed {
+            pins: lab.pin_directory(name)?,
+            file: host.file("lvs.cf"),
+            runtime: host.file("run"),
+            host,
+        })
+    }
+
     fn play(
         &self,
-        scenarios: &[Scenario],
-        saved: &Receiver<Saved>,
+        scenarios: &[&Scenario],
+        saved: Option<Receiver<Saved>>,
     ) -> Result<Vec<Transcript>, PlayError> {
         let wire = Wire::open()?;
         for (key, value) in SYSCTLS {
@@ -102,12 +144,11 @@ impl Bed {
         ip_batch(&commands)?;
         let mut caribe = Caribe::start(self)?;
         let mut transcripts = Vec::new();
-        let has_rules = |scenario: &&Scenario| scenario.netfilter.is_some();
-        let (with_rules, others): (Vec<_>, Vec<_>) = scenarios.iter().partition(has_rules);
-        for scenario in others.into_iter().chain(with_rules) {
+        for scenario in scenarios {
             if scenario.netfilter.is_some() && caribe.saved.is_empty() {
-                let none = |_| PlayError::Director("gets no rules: the guests failed".to_owned());
-                caribe.saved = saved.recv().map_err(none)?;
+                let brought = saved.as_ref().and_then(|saved| saved.recv().ok());
+                let none = || PlayError::Director("gets no rules: the guests failed".to_owned());
+                caribe.saved = brought.ok_or_else(none)?;
             }
             let mut tries = 1;
             loop {
@@ -130,8 +171,6 @@ impl Bed {
             }
         }
         caribe.stop()?;
-        let place = |number: u32| scenarios.iter().position(|it| it.number == number);
-        transcripts.sort_by_key(|transcript| place(transcript.number));
         Ok(transcripts)
     }
 }
@@ -379,6 +418,10 @@ impl Director for Caribe<'_> {
                 .flat_map(|service| &service.live.servers);
             servers.all(|server| server.next_hop.is_some())
         })
+    }
+
+    fn finish_packet(&mut self) {
+        // It is done when it is sent.
     }
 
     fn count(&mut self) {

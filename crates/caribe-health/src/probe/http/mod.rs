@@ -142,7 +142,7 @@ impl HttpCheck {
     ) -> Step<Found> {
         let answer = match connector {
             None => {
-                let stream = socket::connect_tcp(target, deadline).await?;
+                let stream = socket::connect_to_ask(target, deadline).await?;
                 self.ask(stream, target, deadline).await?
             }
             Some(connector) => {
