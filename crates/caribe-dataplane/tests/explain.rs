@@ -161,7 +161,7 @@ fn bytes_of(path: &Path) -> Vec<u8> {
     match info.map_type().expect("a type") {
         aya::maps::MapType::Array => array!(8 16 32 64 128 200),
         aya::maps::MapType::PerCpuArray => per_processor!(680),
-        aya::maps::MapType::Hash => hash!(HashMap, (8, 24)(20, 24)(16, 4)),
+        aya::maps::MapType::Hash => hash!(HashMap, (8, 24)(20, 24)(16, 4)(20, 4)),
         aya::maps::MapType::LruHash => hash!(LruHashMap, (20, 64)),
         // Networks with a mark: no program writes them.
         _ => {}
