@@ -48,7 +48,7 @@ pub struct Explainer {
 /// A [`Trace`] as words.
 type TraceWords = [u64; size_of::<Trace>() / 8];
 
-/// Maps of which the programs that explain have their own.
+/// The map of which the programs that explain have their own.
 const OWN: &str = "COUNTERS";
 
 impl XdpDataplane {

@@ -69,7 +69,15 @@ async fn on_the_way(
     }
 }
 
-/// Connects to the target.
+/// Connects to the target, and closes the connection in order: nothing is sent.
+pub(super) async fn shake_hands(way: &Way<'_>, deadline: &Deadline) -> Step<()> {
+    let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
+    let stream = connect(socket, way.address, deadline).await?;
+    drop(Connection::new(stream, lease));
+    Ok(())
+}
+
+/// Connects to the target, to talk with it.
 pub(super) async fn connect_tcp(way: &Way<'_>, deadline: &Deadline) -> Step<Connection> {
     let (socket, lease) = on_the_way(way, Transport::Tcp, deadline).await?;
     let stream = connect(socket, way.address, deadline).await?;

@@ -21,7 +21,7 @@ pub struct TcpCheck {
 impl TcpCheck {
     pub(super) async fn run(&self, target: &Way<'_>, deadline: &Deadline) -> Step<Found> {
         if self.orderly {
-            socket::connect_tcp(target, deadline).await?;
+            socket::shake_hands(target, deadline).await?;
         } else {
             socket::knock(target, deadline).await?;
         }
