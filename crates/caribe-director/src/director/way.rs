@@ -10,6 +10,11 @@ use super::Director;
 use crate::{Effect, Notice};
 
 impl Director {
+    /// True when a server's address is watched, and no way to it is known.
+    pub(crate) fn lacks_way(&self, address: IpAddr) -> bool {
+        self.hops.get(&address).is_some_and(Option::is_none)
+    }
+
     pub(super) fn way(&mut self, address: IpAddr, hop: Option<NextHop>, effects: &mut Vec<Effect>) {
         // An address that is not watched any more.
         let Some(known) = self.hops.get_mut(&address) else {

@@ -1,6 +1,6 @@
 //! The loop: events to the core, effects to the world.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use caribe_config::{Reader, Source};
 use caribe_dataplane::{Dataplane, Snapshot};
-use caribe_health::{Clock, Limits, MonitorsHandle, Report};
+use caribe_health::{Clock, Limits, MonitorsHandle, News, Report};
 use caribe_model::NextHop;
-use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher};
+use caribe_network::{FloatingSpec, Network, NetworkError, WatchHandle, Watcher, Way};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -222,6 +222,7 @@ impl Actor {
                 };
                 events.push(Event::Report(report));
             }
+            self.put_ways_first(&mut events).await;
             for effect in self.director.handle_all(events, self.clock.now()) {
                 if let Effect::End(ending) = effect {
                     return match ending {
@@ -234,6 +235,39 @@ impl Actor {
                 }
             }
         }
+    }
+
+    /// Finds the ways to servers that have just passed a check, where they are not known yet. The
+    /// kernel knows them by then, but the watcher may tell later than the monitor, and what clients
+    /// send in between would be dropped.
+    async fn put_ways_first(&self, events: &mut Vec<Event>) {
+        let mut found = BTreeMap::new();
+        for event in events.iter() {
+            let Event::Report(Report {
+                id,
+                news: News::Verdict { passed: true, .. },
+            }) = event
+            else {
+                continue;
+            };
+            let address = id.server.server.address;
+            if !self.director.lacks_way(address) || found.contains_key(&address) {
+                continue;
+            }
+            match self.network.way(address).await {
+                Ok(Way::Resolved { next_hop, .. }) => {
+                    found.insert(address, next_hop);
+                }
+                // The watcher tells once there is one.
+                Ok(Way::Pending { .. } | Way::None(_)) => {}
+                Err(error) => {
+                    tracing::warn!(%address, %error, "cannot look up the way to a server");
+                }
+            }
+        }
+        let ways = found.into_iter();
+        let ways = ways.map(|(address, hop)| Event::NextHop(address, Some(hop)));
+        events.splice(0..0, ways);
     }
 
     /// Ends the director when a task or thread that it relies on has gone: without verdicts or
