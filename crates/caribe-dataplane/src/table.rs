@@ -8,11 +8,12 @@
 mod adopt;
 mod overlay;
 mod plan;
+mod spare;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use caribe_model::{
@@ -25,10 +26,11 @@ use caribe_packet::settings::{ALL_PORTS, FTP};
 
 pub(crate) use self::adopt::{FoundServer, FoundService};
 pub(crate) use self::plan::Plan;
+use self::spare::Spare;
 use crate::Traffic;
 use crate::marks::Layout;
 use crate::schedule::{Schedule, Weights};
-use crate::slots::{FreeRuns, Retired, Run};
+use crate::slots::Run;
 
 /// Room for everything, from the sizes of the maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,13 +118,6 @@ pub(crate) struct Discarded {
     pub(crate) unreferenced_since: Option<u32>,
 }
 
-/// Slots and cursor of a service as it was.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Former {
-    run: Run,
-    cursor: u32,
-}
-
 /// Ticks (126 s) for which a removed server without connections is kept, as IPVS keeps it for
 /// 120 s.
 pub(crate) const TRASH_PERIOD: u32 = 120_000;
@@ -147,15 +142,7 @@ pub(crate) struct LiveTable {
     unsettled: BTreeSet<ServiceKey>,
     /// The maps hold rules for marks that nobody here knows.
     marks_unsettled: bool,
-    /// Least recently used first, so that an index rests before its next use.
-    free_services: VecDeque<u32>,
-    /// As above.
-    free_servers: VecDeque<u32>,
-    free_slots: FreeRuns,
-    free_cursors: FreeRuns,
-    retired: Retired<Former>,
-    /// Number of the next server that is added: tells an adopting director the order.
-    next_sequence: u64,
+    spare: Spare,
 }
 
 /// What a plan makes different in a table. Of services, servers and trash it has what changes;
@@ -166,12 +153,7 @@ pub(crate) struct Difference {
     pub(crate) services: BTreeMap<ServiceKey, Option<LiveService>>,
     servers: BTreeMap<u32, Option<LiveServer>>,
     trash: BTreeMap<u32, Option<Discarded>>,
-    free_services: VecDeque<u32>,
-    free_servers: VecDeque<u32>,
-    free_slots: FreeRuns,
-    free_cursors: FreeRuns,
-    retired: Retired<Former>,
-    next_sequence: u64,
+    spare: Spare,
 }
 
 /// One write to the maps.
@@ -279,8 +261,6 @@ pub(crate) enum Refusal {
 impl LiveTable {
     /// An empty table.
     pub(crate) fn new(room: Room) -> Self {
-        let mut free_cursors = FreeRuns::new(room.cursors);
-        free_cursors.take_exactly(Run { base: 0, length: 1 });
         LiveTable {
             room,
             table: Table::default(),
@@ -292,12 +272,7 @@ impl LiveTable {
             services_at: HashMap::new(),
             unsettled: BTreeSet::new(),
             marks_unsettled: false,
-            free_services: (1..=room.services).collect(),
-            free_servers: (1..=room.servers.saturating_mul(2)).collect(),
-            free_slots: FreeRuns::new(room.slots),
-            free_cursors,
-            retired: Retired::new(),
-            next_sequence: 1,
+            spare: Spare::new(room),
         }
     }
 
@@ -368,12 +343,7 @@ impl LiveTable {
         self.table = difference.table;
         self.unsettled.clear();
         self.marks_unsettled = false;
-        self.free_services = difference.free_services;
-        self.free_servers = difference.free_servers;
-        self.free_slots = difference.free_slots;
-        self.free_cursors = difference.free_cursors;
-        self.retired = difference.retired;
-        self.next_sequence = difference.next_sequence;
+        self.spare = difference.spare;
     }
 
     fn replace_service(&mut self, key: ServiceKey, after: Option<LiveService>) {
@@ -456,12 +426,7 @@ impl LiveTable {
 
     /// Lets what was retired long enough ago be used again.
     pub(crate) fn end_grace(&mut self, now: u32) {
-        end_grace(
-            &mut self.retired,
-            &mut self.free_slots,
-            &mut self.free_cursors,
-            now,
-        );
+        self.spare.end_grace(now);
     }
 
     /// Notes which discarded servers no connection refers to, from a sweep that began when none
@@ -486,25 +451,7 @@ impl LiveTable {
     pub(crate) fn forget(&mut self, index: u32) {
         if self.trash.contains_key(&index) {
             self.replace_in_trash(index, None);
-            self.free_servers.push_back(index);
-        }
-    }
-}
-
-/// Lets what was retired long enough ago be used again.
-fn end_grace(
-    retired: &mut Retired<Former>,
-    free_slots: &mut FreeRuns,
-    free_cursors: &mut FreeRuns,
-    now: u32,
-) {
-    for former in retired.take_expired(now) {
-        free_slots.give_back(former.run);
-        if former.cursor != 0 {
-            free_cursors.give_back(Run {
-                base: former.cursor,
-                length: 1,
-            });
+            self.spare.servers.push_back(index);
         }
     }
 }

@@ -86,7 +86,7 @@ impl LiveTable {
         let mut members: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
         for (index, server) in &servers {
             let service = by_id.get(&server.service).copied();
-            live.next_sequence = live.next_sequence.max(server.sequence + 1);
+            live.spare.next_sequence = live.spare.next_sequence.max(server.sequence + 1);
             if let (true, Some(service)) = (server.in_service, service) {
                 members
                     .entry(server.service)
@@ -117,7 +117,8 @@ impl LiveTable {
             };
             live.replace_in_trash(*index, Some(discarded));
         }
-        live.free_servers
+        live.spare
+            .servers
             .retain(|index| !servers.contains_key(index));
         for (key, found) in services {
             let mut order = members.remove(&found.id).unwrap_or_default();
@@ -137,14 +138,14 @@ impl LiveTable {
         found: FoundService,
         servers: Vec<u32>,
     ) -> Result<(), String> {
-        let Some(at) = self.free_services.iter().position(|id| *id == found.id) else {
+        let Some(at) = self.spare.services.iter().position(|id| *id == found.id) else {
             return Err(format!(
                 "service {key} has id {}, which is out of range",
                 found.id
             ));
         };
-        self.free_services.remove(at);
-        if !self.free_slots.take_exactly(found.run) {
+        self.spare.services.remove(at);
+        if !self.spare.slots.take_exactly(found.run) {
             return Err(format!(
                 "the slots of service {key} are out of range or another's too"
             ));
@@ -153,7 +154,7 @@ impl LiveTable {
             base: found.cursor,
             length: 1,
         };
-        if found.cursor != 0 && !self.free_cursors.take_exactly(cursor) {
+        if found.cursor != 0 && !self.spare.cursors.take_exactly(cursor) {
             return Err(format!(
                 "the cursor of service {key} is out of range or another's too"
             ));

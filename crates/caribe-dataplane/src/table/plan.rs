@@ -1,18 +1,17 @@
 //! From the table that is to the table that should be.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use caribe_model::{Change, MarkRule, Server, ServerKey, Service, ServiceKey, Table, diff};
 use caribe_packet::service::Choice;
 
 use super::overlay::Overlay;
-use super::{
-    Difference, Discarded, Former, LiveServer, LiveService, LiveTable, Refusal, Step, Terms,
-};
+use super::spare::{Former, Spare};
+use super::{Difference, Discarded, LiveServer, LiveService, LiveTable, Refusal, Step, Terms};
 use crate::marks::Layout;
 use crate::schedule::{Member, Schedule, Weights};
-use crate::slots::{FreeRuns, Retired, Run};
+use crate::slots::Run;
 
 /// A change, worked out.
 #[derive(Debug)]
@@ -45,12 +44,7 @@ impl LiveTable {
             services: Overlay::new(&self.services),
             servers: Overlay::new(&self.servers),
             trash: Overlay::new(&self.trash),
-            free_services: self.free_services.clone(),
-            free_servers: self.free_servers.clone(),
-            free_slots: self.free_slots.clone(),
-            free_cursors: self.free_cursors.clone(),
-            retired: self.retired.clone(),
-            next_sequence: self.next_sequence,
+            spare: self.spare.clone(),
             unreferenced: None,
             orphans: BTreeSet::new(),
             now,
@@ -61,12 +55,7 @@ impl LiveTable {
             marks: Vec::new(),
             last: Vec::new(),
         };
-        super::end_grace(
-            &mut draft.retired,
-            &mut draft.free_slots,
-            &mut draft.free_cursors,
-            now,
-        );
+        draft.spare.end_grace(now);
         for change in &changes {
             draft.change(change)?;
         }
@@ -101,12 +90,7 @@ impl LiveTable {
                 services: draft.services.into_changes(),
                 servers: draft.servers.into_changes(),
                 trash: draft.trash.into_changes(),
-                free_services: draft.free_services,
-                free_servers: draft.free_servers,
-                free_slots: draft.free_slots,
-                free_cursors: draft.free_cursors,
-                retired: draft.retired,
-                next_sequence: draft.next_sequence,
+                spare: draft.spare,
             },
             steps,
             changes: count,
@@ -140,12 +124,8 @@ struct Draft<'a> {
     services: Overlay<'a, ServiceKey, LiveService>,
     servers: Overlay<'a, u32, LiveServer>,
     trash: Overlay<'a, u32, Discarded>,
-    free_services: VecDeque<u32>,
-    free_servers: VecDeque<u32>,
-    free_slots: FreeRuns,
-    free_cursors: FreeRuns,
-    retired: Retired<Former>,
-    next_sequence: u64,
+    /// What is left of the room.
+    spare: Spare,
     now: u32,
     picks: &'a dyn Fn(u32) -> u64,
     /// Services that need a new run.
@@ -228,7 +208,7 @@ impl Draft<'_> {
             return;
         };
         self.first.push(Step::DeleteService(*key));
-        self.retired.push(
+        self.spare.retired.push(
             self.now,
             Former {
                 run: service.run,
@@ -242,7 +222,7 @@ impl Draft<'_> {
         let left = self.live.trash_of(key);
         let left = left.filter(|(_, index)| self.trash.contains_key(index));
         self.orphans.extend(left.map(|(_, index)| *index));
-        self.free_services.push_back(service.id);
+        self.spare.services.push_back(service.id);
     }
 
     /// Marks the removed servers of services that change as these treat connections now; those of
@@ -296,7 +276,7 @@ impl Draft<'_> {
 
     fn add_service(&mut self, key: ServiceKey, service: &Service) -> Result<(), Refusal> {
         let room = self.live.room.services as usize;
-        let id = self.free_services.pop_front().ok_or(Refusal::Capacity {
+        let id = self.spare.services.pop_front().ok_or(Refusal::Capacity {
             what: "virtual services",
             needed: room + 1,
             room,
@@ -331,8 +311,8 @@ impl Draft<'_> {
             weights: Weights::added(server.weight),
             thresholds: server.thresholds,
         };
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
+        let sequence = self.spare.next_sequence;
+        self.spare.next_sequence += 1;
         self.servers.insert(index, live);
         let service = self.touch(key);
         service.servers.push(index);
@@ -364,7 +344,7 @@ impl Draft<'_> {
             self.trash.remove(&index);
             return Ok((index, false));
         }
-        if let Some(index) = self.free_servers.pop_front() {
+        if let Some(index) = self.spare.servers.pop_front() {
             return Ok((index, true));
         }
         if let Some(index) = self.longest_unreferenced() {
@@ -502,7 +482,7 @@ impl Draft<'_> {
                 cursor: service.cursor,
             };
             (service.run, service.cursor) = (run, cursor);
-            self.retired.push(self.now, former);
+            self.spare.retired.push(self.now, former);
             if run.length > 0 {
                 steps.push(Step::PutRun {
                     run,
@@ -530,19 +510,19 @@ impl Draft<'_> {
     }
 
     fn take_slots(&mut self, length: u32, needed: usize) -> Result<Run, Refusal> {
-        let taken = self.free_slots.take(length);
+        let taken = self.spare.slots.take(length);
         taken.ok_or_else(|| Refusal::Capacity {
             what: "slots, beside those in use,",
             needed,
-            room: self.free_slots.room(),
-            soon: !self.retired.is_empty(),
+            room: self.spare.slots.room(),
+            soon: !self.spare.retired.is_empty(),
         })
     }
 
     fn take_cursor(&mut self) -> Result<u32, Refusal> {
-        let soon = !self.retired.is_empty();
+        let soon = !self.spare.retired.is_empty();
         let room = self.live.room.cursors as usize;
-        let taken = self.free_cursors.take(1).ok_or(Refusal::Capacity {
+        let taken = self.spare.cursors.take(1).ok_or(Refusal::Capacity {
             what: "cursors of rotating services",
             needed: room + 1,
             room,
